@@ -1,0 +1,53 @@
+/* An HTTP client over libcurl: requests with limits, time-outs and a sink for the body.
+ *
+ * HTTP and HTTPS only, certificates checked, proxy variables honoured, at most ten redirects and
+ * none from https to http. A client keeps connections and is internally locked. */
+#ifndef LK_BASE_HTTP_H
+#define LK_BASE_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "base/thread.h"
+
+typedef struct lk_http lk_http;
+
+/* Takes body bytes as they come; anything but LK_OK stops the transfer with that code. */
+typedef lk_code lk_http_sink_fn(void *ctx, const void *p, size_t n);
+
+typedef struct lk_http_request {
+    const char *method; /* NULL: GET, or POST when there is a body */
+    const char *url;
+    const char *const *headers; /* "Name: value", NULL-terminated, or NULL */
+    lk_blob body;
+    uint64_t connect_ms;   /* 0: 10 s */
+    uint64_t total_ms;     /* 0: 60 s */
+    uint64_t stall_ms;     /* give up after so long with next to nothing received; 0: 30 s */
+    size_t max_body_bytes; /* 0: 64 MiB; over it LK_E_LIMIT */
+    uint64_t resume_at;    /* ask for the bytes from here on */
+    lk_http_sink_fn *sink; /* NULL: the body is collected in the response */
+    void *sink_ctx;
+    const lk_cancel *cancel; /* NULL: none */
+} lk_http_request;
+
+typedef struct lk_http_response {
+    long status;
+    char content_type[96];
+    char etag[96];
+    uint64_t total_bytes;   /* the whole resource's, 0 when unknown */
+    uint64_t retry_after_s; /* 0: none asked for */
+    lk_buf body;
+} lk_http_response;
+
+LK_CHECK lk_code lk_http_new(lk_http **ret, lk_err *err);
+void lk_http_free(lk_http *h); /* NULL allowed */
+/* LK_OK means that an answer came, whatever its status. LK_E_NET, LK_E_TIMEOUT, LK_E_LIMIT,
+ * LK_E_CANCELED otherwise. The response must be released in either case. */
+LK_CHECK lk_code lk_http_send(lk_http *h, const lk_http_request *rq, lk_http_response *ret,
+                              lk_err *err);
+void lk_http_response_release(lk_http_response *r);
+
+#endif
