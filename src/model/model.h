@@ -1,0 +1,70 @@
+/* A model: pictures and words to unit vectors of one space.
+ *
+ * A model is a folder with a card (model.json); a driver behind this face runs it (ONNX Runtime
+ * here, a remote service elsewhere). Everything that decides what a vector means - files,
+ * preprocessing, tokenizer - goes into the model's key, and vectors of different keys never meet.
+ * Internally locked: any number of threads may embed at once; each uses one core. */
+#ifndef LK_MODEL_MODEL_H
+#define LK_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "image/image.h"
+
+#define LK_MAX_DIM 4096
+#define LK_MAX_LABELS 64
+
+typedef struct lk_model lk_model;
+
+typedef struct lk_model_opts {
+    size_t size;
+    const char
+        *models_dir;    /* where pulled and added models stand; NULL: only bundled ones and paths */
+    unsigned n_threads; /* sessions run at once at the most; 0: one a processor */
+    const char *runtime;  /* path of libonnxruntime, NULL: the known names */
+    const char *provider; /* "cpu" (NULL), "cuda", "tensorrt" */
+} lk_model_opts;
+
+void lk_model_opts_default(lk_model_opts *ret);
+
+/* name: a folder's path (has a '/' or is "."), a name in models_dir, or a bundled one ("mini").
+ * Checks the card, the files' SHA-256 and the tensors' shapes. LK_E_NOT_FOUND, LK_E_MODEL with the
+ * reason. */
+LK_CHECK lk_code lk_model_open(const char *name, const lk_model_opts *opts, lk_model **ret,
+                               lk_err *err);
+void lk_model_close(lk_model *m); /* NULL allowed */
+
+typedef struct lk_model_info {
+    const char *name, *version; /* "lookalike-mini", "1" */
+    const char *key;            /* name@version:hash of all that gives a vector its meaning */
+    const char *describe;       /* one sentence or "" */
+    size_t dim;
+    bool has_image, has_text;
+    size_t n_labels; /* zero-shot categories; 0: the card has none */
+    const char *const *labels;
+} lk_model_info;
+
+const lk_model_info *lk_model_info_of(const lk_model *m); /* lives as long as the model */
+
+/* images[n] to ret[n][dim], unit length. Deterministic: the batch a picture travels in does not
+ * matter beyond float rounding. LK_E_UNSUPPORTED without an image tower. */
+LK_CHECK lk_code lk_model_embed_images(lk_model *m, size_t n, const lk_image *const *images,
+                                       float *ret, lk_err *err);
+/* One text to ret[dim], unit length. LK_E_NO_MEANING when no word of it is known to the model. */
+LK_CHECK lk_code lk_model_embed_text(lk_model *m, lk_str text, float *ret, lk_err *err);
+
+/* Zero-shot: ret_probs[n_labels], softmax over the labels, sums to 1. LK_E_UNSUPPORTED without
+ * labels. */
+LK_CHECK lk_code lk_model_classify(const lk_model *m, const float *vector, float *ret_probs,
+                                   lk_err *err);
+
+/* What `model list` shows: every bundled and installed model, cards only. Calls see once each. */
+typedef void lk_model_see_fn(void *ctx, const lk_model_info *info, const char *where);
+LK_CHECK lk_code lk_model_list(const lk_model_opts *opts, lk_model_see_fn *see, void *ctx,
+                               lk_err *err);
+
+#endif
