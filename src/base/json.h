@@ -54,8 +54,8 @@ int64_t lk_jval_int(const lk_jval *v); /* of LK_J_INT, else 0 */
 double lk_jval_real(const lk_jval *v); /* of either number, else 0 */
 lk_str lk_jval_str(const lk_jval *v);  /* of LK_J_STR, else empty; NUL-terminated */
 
-/* Typed members with sentences: absent leaves *ret as it is (so set the default before); a wrong
- * type or range is LK_E_INVALID naming the field. */
+/* Typed members with sentences: absent or null leaves *ret as it is (so set the default before); a
+ * wrong type or range is LK_E_INVALID naming the field. 10.0 is an integer, 10.5 is none. */
 LK_CHECK lk_code lk_json_get_bool(const lk_jval *obj, const char *key, bool *ret, lk_err *err);
 LK_CHECK lk_code lk_json_get_int(const lk_jval *obj, const char *key, int64_t min, int64_t max,
                                  int64_t *ret, lk_err *err);

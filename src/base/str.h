@@ -66,6 +66,7 @@ typedef struct lk_buf {
     size_t cap;
     size_t limit;
     bool failed; /* an append did not fit; sticky until clear */
+    bool over;   /* and it was the limit that it did not fit */
 } lk_buf;
 
 void lk_buf_init(lk_buf *b, size_t limit_bytes); /* 0 means 1 GiB */
@@ -77,7 +78,8 @@ void lk_buf_put(lk_buf *b, const void *p, size_t n);
 void lk_buf_puts(lk_buf *b, const char *z);
 void lk_buf_putc(lk_buf *b, char c);
 void lk_buf_printf(lk_buf *b, const char *fmt, ...) LK_PRINTF(2, 3);
-/* Room for n more bytes, to be written by the caller who then adds to b->n; NULL on failure. */
+/* Room for n more bytes, to be written by the caller who then adds to b->n; NULL on failure. A
+ * caller that adds fewer than n puts the NUL behind them itself. */
 char *lk_buf_reserve(lk_buf *b, size_t n);
 LK_CHECK lk_code lk_buf_check(const lk_buf *b, lk_err *err);
 lk_str lk_buf_str(const lk_buf *b);

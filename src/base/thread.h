@@ -103,8 +103,8 @@ void lk_wait_group_add(lk_wait_group *w, size_t n);
 void lk_wait_group_done(lk_wait_group *w);
 void lk_wait_group_wait(lk_wait_group *w);
 
-/* Run fn(ctx, i) for i in 0..n-1 on n_threads threads (the caller is one of them), in blocks taken
- * in order. Returns when all are done. */
+/* Run fn(ctx, i) for i in 0..n-1 on n_threads threads (the caller is one of them; 0: one a
+ * processor), in blocks taken in order. Returns when all are done. LK_E_NOMEM: nothing was run. */
 typedef void lk_for_fn(void *ctx, size_t i);
 LK_CHECK lk_code lk_parallel_for(size_t n, unsigned n_threads, size_t block, lk_for_fn *fn,
                                  void *ctx, lk_err *err);
