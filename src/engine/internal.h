@@ -1,0 +1,73 @@
+/* The engine's inside, shared by its files and by nobody else. */
+#ifndef LK_ENGINE_INTERNAL_H
+#define LK_ENGINE_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "base/thread.h"
+#include "engine/engine.h"
+#include "engine/keylock.h"
+#include "image/image.h"
+#include "model/model.h"
+#include "store/objects/objects.h"
+#include "store/records/records.h"
+#include "store/vectors/vectors.h"
+
+struct lk_engine {
+    lk_engine_opts opts;
+    char *data_dir, *models_dir, *model_name; /* ours */
+    int lock_fd;
+    lk_records *records;
+    lk_objects *objects;
+    lk_vectors *vectors;
+    lk_pool *side;   /* colours, hash and thumbnail of a picture while its caller embeds */
+    lk_keylock keys; /* ids and objects that are being written */
+    unsigned n_cpus;
+    atomic_uint adding; /* pictures in flight */
+    atomic_bool dirty;  /* the marker of unfinished writes stands in the folder */
+
+    lk_mutex model_lock; /* loads once, on first use */
+    lk_model *model;
+
+    lk_mutex stats_lock;
+    uint64_t objects_bytes, objects_at_ns;
+};
+
+/* The collection's model, loaded at the first call. */
+LK_CHECK lk_code lk_engine_model(lk_engine *e, lk_model **ret, lk_err *err);
+
+/* Leave the marker that makes the next open sweep, before the first write of a session. */
+LK_CHECK lk_code lk_engine_mark_dirty(lk_engine *e, lk_err *err);
+
+/* Remove vectors and objects that no record names (the extras of I1). */
+LK_CHECK lk_code lk_engine_sweep(lk_engine *e, uint64_t *ret_extras, lk_err *err);
+
+/* Remove the object when no record names it any more. The caller holds no key. */
+LK_CHECK lk_code lk_engine_drop_object(lk_engine *e, const lk_sha256 *key, lk_err *err);
+
+/* Fill *ret from a stored row, which must outlive it. LK_E_CORRUPT when it is no record of ours. */
+LK_CHECK lk_code lk_record_of_row(const lk_record_row *row, lk_arena *into, lk_record *ret,
+                                  lk_err *err);
+
+/* The filterable attributes of a document, built-in fields first. Numbers of metadata are reals. */
+LK_CHECK lk_code lk_record_attrs(lk_str doc, lk_arena *into, lk_attr **ret, size_t *ret_n,
+                                 lk_err *err);
+
+/* Every field that filters may name now: the built-in ones and the metadata seen so far. */
+LK_CHECK lk_code lk_engine_schema(lk_engine *e, lk_arena *into, lk_schema *ret, lk_err *err);
+
+/* Parse and check a filter; an empty text gives NULL. */
+LK_CHECK lk_code lk_engine_filter(lk_engine *e, lk_str text, lk_arena *into, const lk_filter **ret,
+                                  lk_err *err);
+
+/* Is a checked filter true of this document? */
+LK_CHECK lk_code lk_record_match(const lk_filter *f, lk_str doc, bool *ret, lk_err *err);
+
+/* The name of a thumbnail among an object's variants: "t320jpeg". */
+void lk_thumb_variant(const lk_engine *e, lk_thumb which, char ret[16]);
+LK_CHECK lk_code lk_thumb_make(const lk_engine *e, const lk_image *im, lk_thumb which, lk_buf *out,
+                               lk_err *err);
+
+lk_image_limits lk_engine_limits(const lk_engine *e);
+
+#endif
