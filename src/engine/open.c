@@ -1,0 +1,274 @@
+/* Opening and closing a data folder.
+ *
+ *   <data>/lock  records.db  objects/ab/cd…  collections/images/{catalog, vectors, graph}  models/
+ *
+ * The lock lasts as long as the process. The marker `unclean` is written before the first change
+ * and removed by a clean close: only a folder that still has it is swept at open, so that a start
+ * after a proper stop costs nothing, however many pictures there are. */
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/os.h"
+#include "engine/internal.h"
+
+static const char *const thumb_words[] = {"jpeg", "webp", NULL};
+
+#define AT(member) offsetof(lk_engine_opts, member)
+const lk_opt lk_engine_opt_table[] = {
+    {.name = "data", .type = LK_OPT_STR, .offset = AT(data_dir), .dflt = "lookalike-data",
+     .arg = "DIR", .env = "LOOKALIKE_DATA", .help = "the data folder"},
+    {.name = "model", .type = LK_OPT_STR, .offset = AT(model), .arg = "NAME",
+     .env = "LOOKALIKE_MODEL", .help = "model of a new collection: a name or a folder"},
+    {.name = "models", .type = LK_OPT_STR, .offset = AT(models_dir), .arg = "DIR",
+     .env = "LOOKALIKE_MODELS", .help = "where installed models stand (default: DATA/models)"},
+    {.name = "onnxruntime", .type = LK_OPT_STR, .offset = AT(runtime), .arg = "FILE",
+     .env = "LOOKALIKE_ONNXRUNTIME", .help = "the ONNX Runtime library to load"},
+    {.name = "provider", .type = LK_OPT_STR, .offset = AT(provider), .arg = "NAME",
+     .env = "LOOKALIKE_PROVIDER", .help = "what runs the model: cpu, cuda or tensorrt"},
+    {.name = "threads", .letter = 'j', .type = LK_OPT_INT, .offset = AT(threads), .dflt = "0",
+     .min = 0, .max = 1024, .env = "LOOKALIKE_THREADS",
+     .help = "threads that decode and embed; 0 is one a processor"},
+    {.name = "max-pixels", .type = LK_OPT_INT, .offset = AT(max_pixels), .dflt = "100000000",
+     .min = 1, .max = 4e9, .env = "LOOKALIKE_MAX_PIXELS",
+     .help = "refuse pictures of more pixels than this"},
+    {.name = "max-image-bytes", .type = LK_OPT_BYTES, .offset = AT(max_image_bytes),
+     .dflt = "64MiB", .min = 1, .max = 4294967296.0, .env = "LOOKALIKE_MAX_IMAGE_BYTES",
+     .help = "refuse picture files larger than this"},
+    {.name = "keep-gps", .type = LK_OPT_BOOL, .offset = AT(keep_gps), .dflt = "false",
+     .env = "LOOKALIKE_KEEP_GPS", .help = "store the GPS position that cameras write"},
+    {.name = "thumbnails", .type = LK_OPT_ENUM, .offset = AT(thumb_format), .dflt = "jpeg",
+     .words = thumb_words, .env = "LOOKALIKE_THUMBNAILS", .help = "format of thumbnails"},
+    {.name = NULL},
+};
+#undef AT
+
+static lk_code folder_path(const lk_engine *e, const char *name, char ret[PATH_MAX], lk_err *err)
+{
+    int n = snprintf(ret, PATH_MAX, "%s/%s", e->data_dir, name);
+    if (n < 0 || n >= PATH_MAX)
+        return lk_fail_field(err, LK_E_LIMIT, "data", "the path of the data folder is too long");
+    return LK_OK;
+}
+
+lk_image_limits lk_engine_limits(const lk_engine *e)
+{
+    return (lk_image_limits){.max_pixels = (uint64_t)e->opts.max_pixels,
+                             .max_bytes = e->opts.max_image_bytes};
+}
+
+static void model_opts_of(const lk_engine_opts *o, const char *models_dir, lk_model_opts *ret)
+{
+    lk_model_opts_default(ret);
+    ret->models_dir = models_dir;
+    ret->n_threads = (unsigned)o->threads;
+    ret->runtime = o->runtime;
+    ret->provider = o->provider;
+}
+
+lk_code lk_engine_model(lk_engine *e, lk_model **ret, lk_err *err)
+{
+    lk_code code = LK_OK;
+    lk_mutex_lock(&e->model_lock);
+    if (!e->model) {
+        lk_model_opts mo;
+        model_opts_of(&e->opts, e->models_dir, &mo);
+        code = lk_model_open(e->model_name, &mo, &e->model, err);
+    }
+    if (!code)
+        *ret = e->model;
+    lk_mutex_unlock(&e->model_lock);
+    return code;
+}
+
+/* I5: what the collection was made with, or *known false. */
+static lk_code stored_model(lk_engine *e, lk_arena *a, bool *known, lk_str *name, lk_str *key,
+                            lk_err *err)
+{
+    *known = false;
+    lk_code code = lk_records_meta_get(e->records, LK_STR("model"), a, name, err);
+    if (code == LK_E_NOT_FOUND)
+        return LK_OK;
+    if (!code)
+        code = lk_records_meta_get(e->records, LK_STR("model_key"), a, key, err);
+    *known = code == LK_OK;
+    return code;
+}
+
+/* Load the model a folder is bound to, or bind a new one to the model asked for. */
+static lk_code bind_model(lk_engine *e, lk_vectors_opts *vo, lk_arena *a, lk_err *err)
+{
+    lk_str name, key;
+    bool known;
+    lk_code code = stored_model(e, a, &known, &name, &key, err);
+    if (code)
+        return code;
+    const char *asked = e->opts.model;
+    e->model_name = known && !asked ? lk_strndup(name.p, name.n) : lk_strdup(asked ? asked : "mini");
+    if (!e->model_name)
+        return lk_fail(err, LK_E_NOMEM, "out of memory");
+    if (known && !asked) {
+        vo->space = lk_arena_strndup(a, key.p, key.n);
+        return vo->space ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory");
+    }
+    lk_model *m = NULL;
+    code = lk_engine_model(e, &m, err);
+    if (code)
+        return code;
+    const lk_model_info *mi = lk_model_info_of(m);
+    if (known && !lk_str_is(key, mi->key))
+        return lk_fail_field(err, LK_E_MODEL, "model",
+                             "the collection holds vectors of \"%.*s\", which \"%s\" cannot be "
+                             "compared with", LK_STR_ARG(key), mi->key);
+    vo->space = mi->key;
+    vo->dim = mi->dim;
+    if (known)
+        return LK_OK;
+    code = lk_records_meta_put(e->records, LK_STR("model_key"), lk_str_of(mi->key), err);
+    if (!code)
+        code = lk_records_meta_put(e->records, LK_STR("model"), lk_str_of(e->model_name), err);
+    return code;
+}
+
+static lk_code open_stores(lk_engine *e, lk_open_mode mode, lk_err *err)
+{
+    char path[PATH_MAX];
+    lk_arena a;
+    lk_vectors_opts vo;
+    lk_arena_init(&a, 1u << 20);
+    lk_vectors_opts_default(&vo);
+    lk_code code = folder_path(e, "records.db", path, err);
+    if (!code && mode == LK_OPEN_EXISTING && !lk_os_exists(path))
+        code = lk_fail_field(err, LK_E_NOT_FOUND, "data",
+                             "there is no collection in \"%s\" (lookalike init makes one)",
+                             e->data_dir);
+    if (!code)
+        code = lk_records_open(path, &e->records, err);
+    if (!code)
+        code = folder_path(e, "objects", path, err);
+    if (!code)
+        code = lk_objects_open(path, &e->objects, err);
+    if (!code)
+        code = bind_model(e, &vo, &a, err);
+    if (!code)
+        code = folder_path(e, "collections/images", path, err);
+    if (!code) {
+        lk_err first;
+        code = lk_vectors_open(path, &vo, &e->vectors, &first);
+        if (code == LK_E_NOT_FOUND) {
+            /* New, or interrupted between the records file and the vectors' folder. */
+            lk_model *m = NULL;
+            code = lk_engine_model(e, &m, err);
+            if (!code) {
+                vo.dim = lk_model_info_of(m)->dim;
+                vo.create = true;
+                code = lk_vectors_open(path, &vo, &e->vectors, err);
+            }
+        } else if (code && err) {
+            *err = first;
+        }
+    }
+    lk_arena_release(&a);
+    return code;
+}
+
+lk_code lk_engine_mark_dirty(lk_engine *e, lk_err *err)
+{
+    /* Acquire/release by default: a thread that sees it set may write at once. Two that both see it
+     * clear both write the same empty file. */
+    if (atomic_load(&e->dirty))
+        return LK_OK;
+    char path[PATH_MAX];
+    lk_code code = folder_path(e, "unclean", path, err);
+    if (!code)
+        code = lk_os_write_file(path, "", 0, err);
+    if (!code)
+        atomic_store(&e->dirty, true);
+    return code;
+}
+
+static lk_code sweep_if_unclean(lk_engine *e, lk_err *err)
+{
+    char path[PATH_MAX];
+    uint64_t extras = 0;
+    lk_code code = folder_path(e, "unclean", path, err);
+    if (code || !lk_os_exists(path))
+        return code;
+    code = lk_engine_sweep(e, &extras, err);
+    if (!code)
+        code = lk_os_remove(path, err);
+    return code;
+}
+
+lk_code lk_engine_open(const lk_engine_opts *opts, lk_open_mode mode, lk_engine **ret, lk_err *err)
+{
+    char path[PATH_MAX];
+    lk_engine *e = lk_calloc(1, sizeof *e);
+    if (!e)
+        return lk_fail(err, LK_E_NOMEM, "out of memory");
+    e->opts = *opts;
+    e->lock_fd = -1;
+    lk_keylock_init(&e->keys);
+    lk_mutex_init(&e->model_lock, LK_RANK_ENGINE);
+    lk_mutex_init(&e->stats_lock, LK_RANK_ENGINE);
+    e->n_cpus = opts->threads > 0 ? (unsigned)opts->threads : lk_os_cpus();
+    e->data_dir = lk_strdup(opts->data_dir);
+    lk_code code = e->data_dir ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory");
+    if (!code && mode == LK_OPEN_EXISTING && !lk_os_exists(e->data_dir))
+        code = lk_fail_field(err, LK_E_NOT_FOUND, "data",
+                             "there is no folder \"%s\" (lookalike init makes one)", e->data_dir);
+    if (!code)
+        code = lk_os_mkdirs(e->data_dir, err);
+    if (!code)
+        code = folder_path(e, "models", path, err);
+    if (!code) {
+        e->models_dir = lk_strdup(opts->models_dir ? opts->models_dir : path);
+        if (!e->models_dir)
+            code = lk_fail(err, LK_E_NOMEM, "out of memory");
+    }
+    if (!code)
+        code = folder_path(e, "lock", path, err);
+    if (!code)
+        code = lk_os_lock(path, &e->lock_fd, err);
+    if (!code)
+        code = lk_image_start(err);
+    if (!code)
+        code = open_stores(e, mode, err);
+    if (!code)
+        code = lk_pool_new(&e->side, "lk-side", e->n_cpus, e->n_cpus, err);
+    if (!code)
+        code = sweep_if_unclean(e, err);
+    if (code) {
+        lk_engine_close(e);
+        return code;
+    }
+    *ret = e;
+    return LK_OK;
+}
+
+void lk_engine_close(lk_engine *e)
+{
+    if (!e)
+        return;
+    char path[PATH_MAX];
+    lk_pool_free(e->side);
+    lk_vectors_close(e->vectors);
+    lk_objects_close(e->objects);
+    lk_records_close(e->records);
+    lk_model_close(e->model);
+    /* Every call has returned, so nothing is half written. If the marker stays, the next open only
+     * sweeps in vain. */
+    if (atomic_load(&e->dirty) && folder_path(e, "unclean", path, NULL) == LK_OK)
+        if (lk_os_remove(path, NULL) != LK_OK)
+            atomic_store(&e->dirty, true);
+    if (e->lock_fd >= 0)
+        lk_os_unlock(e->lock_fd);
+    lk_mutex_release(&e->stats_lock);
+    lk_mutex_release(&e->model_lock);
+    lk_keylock_release(&e->keys);
+    lk_free(e->model_name);
+    lk_free(e->models_dir);
+    lk_free(e->data_dir);
+    lk_free(e);
+}
