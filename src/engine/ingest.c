@@ -1,9 +1,9 @@
 /* One picture in: probe, decode, understand, store, commit.
  *
  * Embedding takes most of the time and stays on the caller's thread; colours, hash and thumbnail go
- * to a side pool while fewer pictures are in flight than there are processors, so that a single upload
- * is quick, and are done inline when every processor has a picture of its own, so that a full folder
- * pays for no hand-over. The order of writes is I1's: object, vector, record. */
+ * to a side pool while fewer pictures are in flight than there are processors, so that a single
+ * upload is quick, and are done inline when every processor has a picture of its own, so that a
+ * full folder pays for no hand-over. The order of writes is I1's: object, vector, record. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -41,8 +41,8 @@ lk_code lk_thumb_make(const lk_engine *e, const lk_image *im, lk_thumb which, lk
     lk_image small = {0};
     lk_code code = lk_resize_within(im, which == LK_THUMB_LIST ? 320 : 1024, &small, err);
     if (!code)
-        code = lk_image_encode(&small, e->opts.thumb_format ? LK_IMG_WEBP : LK_IMG_JPEG, 85, out,
-                               err);
+        code =
+            lk_image_encode(&small, e->opts.thumb_format ? LK_IMG_WEBP : LK_IMG_JPEG, 85, out, err);
     lk_image_release(&small);
     return code;
 }
@@ -376,9 +376,9 @@ static lk_code add_new(lk_engine *e, const lk_add *add, naming *nm, lk_arena *in
     if (!code)
         code = understand(e, &pic.image, into, &l, &in, err);
     nm->now_ms = lk_wall_ms();
-    nm->created_ms = add->created_ms        ? add->created_ms
-                     : pic.exif.has_taken   ? pic.exif.taken_ms
-                                            : nm->now_ms;
+    nm->created_ms = add->created_ms      ? add->created_ms
+                     : pic.exif.has_taken ? pic.exif.taken_ms
+                                          : nm->now_ms;
     if (!code)
         code = write_doc(e, add, nm, &pic, &l, &in, &doc, err);
     lk_str text = {code ? NULL : lk_arena_strndup(into, doc.p, doc.n), doc.n};
@@ -415,10 +415,11 @@ lk_code lk_engine_add(lk_engine *e, const lk_add *add, lk_arena *into, lk_added 
         code = duplicate_of(e, &nm, into, ret, err);
         if (code != LK_E_NOT_FOUND)
             return code;
-        nm.id = (lk_str){lk_arena_strndup(into, nm.hex, DEFAULT_ID_DIGITS), DEFAULT_ID_DIGITS};
-        if (!nm.id.p)
-            return lk_fail(err, LK_E_NOMEM, "out of memory for an id");
+        nm.id = (lk_str){nm.hex, DEFAULT_ID_DIGITS};
     }
+    nm.id.p = lk_arena_strndup(into, nm.id.p, nm.id.n);
+    if (!nm.id.p)
+        return lk_fail(err, LK_E_NOMEM, "out of memory for an id");
     atomic_fetch_add_explicit(&e->adding, 1, memory_order_relaxed);
     code = add_new(e, add, &nm, into, ret, err);
     atomic_fetch_sub_explicit(&e->adding, 1, memory_order_relaxed);

@@ -1,7 +1,7 @@
 /* Locks by key: work on different keys goes on side by side, work on the same key takes turns.
  *
- * A key is a 64-bit hash; two names that meet in one only wait for each other. All keys of a piece of
- * work are taken at once, so there is no order to get wrong and no deadlock. The mutex inside is
+ * A key is a 64-bit hash; two names that meet in one only wait for each other. All keys of a piece
+ * of work are taken at once, so there is no order to get wrong and no deadlock. The mutex inside is
  * held for a few instructions, never while the work itself runs. Internally locked. */
 #ifndef LK_ENGINE_KEYLOCK_H
 #define LK_ENGINE_KEYLOCK_H

@@ -17,29 +17,75 @@ static const char *const thumb_words[] = {"jpeg", "webp", NULL};
 
 #define AT(member) offsetof(lk_engine_opts, member)
 const lk_opt lk_engine_opt_table[] = {
-    {.name = "data", .type = LK_OPT_STR, .offset = AT(data_dir), .dflt = "lookalike-data",
-     .arg = "DIR", .env = "LOOKALIKE_DATA", .help = "the data folder"},
-    {.name = "model", .type = LK_OPT_STR, .offset = AT(model), .arg = "NAME",
-     .env = "LOOKALIKE_MODEL", .help = "model of a new collection: a name or a folder"},
-    {.name = "models", .type = LK_OPT_STR, .offset = AT(models_dir), .arg = "DIR",
-     .env = "LOOKALIKE_MODELS", .help = "where installed models stand (default: DATA/models)"},
-    {.name = "onnxruntime", .type = LK_OPT_STR, .offset = AT(runtime), .arg = "FILE",
-     .env = "LOOKALIKE_ONNXRUNTIME", .help = "the ONNX Runtime library to load"},
-    {.name = "provider", .type = LK_OPT_STR, .offset = AT(provider), .arg = "NAME",
-     .env = "LOOKALIKE_PROVIDER", .help = "what runs the model: cpu, cuda or tensorrt"},
-    {.name = "threads", .letter = 'j', .type = LK_OPT_INT, .offset = AT(threads), .dflt = "0",
-     .min = 0, .max = 1024, .env = "LOOKALIKE_THREADS",
+    {.name = "data",
+     .type = LK_OPT_STR,
+     .offset = AT(data_dir),
+     .dflt = "lookalike-data",
+     .arg = "DIR",
+     .env = "LOOKALIKE_DATA",
+     .help = "the data folder"},
+    {.name = "model",
+     .type = LK_OPT_STR,
+     .offset = AT(model),
+     .arg = "NAME",
+     .env = "LOOKALIKE_MODEL",
+     .help = "model of a new collection: a name or a folder"},
+    {.name = "models",
+     .type = LK_OPT_STR,
+     .offset = AT(models_dir),
+     .arg = "DIR",
+     .env = "LOOKALIKE_MODELS",
+     .help = "where installed models stand (default: DATA/models)"},
+    {.name = "onnxruntime",
+     .type = LK_OPT_STR,
+     .offset = AT(runtime),
+     .arg = "FILE",
+     .env = "LOOKALIKE_ONNXRUNTIME",
+     .help = "the ONNX Runtime library to load"},
+    {.name = "provider",
+     .type = LK_OPT_STR,
+     .offset = AT(provider),
+     .arg = "NAME",
+     .env = "LOOKALIKE_PROVIDER",
+     .help = "what runs the model: cpu, cuda or tensorrt"},
+    {.name = "threads",
+     .letter = 'j',
+     .type = LK_OPT_INT,
+     .offset = AT(threads),
+     .dflt = "0",
+     .min = 0,
+     .max = 1024,
+     .env = "LOOKALIKE_THREADS",
      .help = "threads that decode and embed; 0 is one a processor"},
-    {.name = "max-pixels", .type = LK_OPT_INT, .offset = AT(max_pixels), .dflt = "100000000",
-     .min = 1, .max = 4e9, .env = "LOOKALIKE_MAX_PIXELS",
+    {.name = "max-pixels",
+     .type = LK_OPT_INT,
+     .offset = AT(max_pixels),
+     .dflt = "100000000",
+     .min = 1,
+     .max = 4e9,
+     .env = "LOOKALIKE_MAX_PIXELS",
      .help = "refuse pictures of more pixels than this"},
-    {.name = "max-image-bytes", .type = LK_OPT_BYTES, .offset = AT(max_image_bytes),
-     .dflt = "64MiB", .min = 1, .max = 4294967296.0, .env = "LOOKALIKE_MAX_IMAGE_BYTES",
+    {.name = "max-image-bytes",
+     .type = LK_OPT_BYTES,
+     .offset = AT(max_image_bytes),
+     .dflt = "64MiB",
+     .min = 1,
+     .max = 4294967296.0,
+     .env = "LOOKALIKE_MAX_IMAGE_BYTES",
      .help = "refuse picture files larger than this"},
-    {.name = "keep-gps", .type = LK_OPT_BOOL, .offset = AT(keep_gps), .dflt = "false",
-     .env = "LOOKALIKE_KEEP_GPS", .help = "store the GPS position that cameras write"},
-    {.name = "thumbnails", .type = LK_OPT_ENUM, .offset = AT(thumb_format), .dflt = "jpeg",
-     .words = thumb_words, .env = "LOOKALIKE_THUMBNAILS", .help = "format of thumbnails"},
+    {.name = "keep-gps",
+     .type = LK_OPT_BOOL,
+     .offset = AT(keep_gps),
+     .dflt = "false",
+     .env = "LOOKALIKE_KEEP_GPS",
+     .help = "store the GPS position that cameras write"},
+    {.name = "thumbnails",
+     .type = LK_OPT_ENUM,
+     .offset = AT(thumb_format),
+     .dflt = "jpeg",
+     .words = thumb_words,
+     .env = "LOOKALIKE_THUMBNAILS",
+     .help = "format of thumbnails"},
     {.name = NULL},
 };
 #undef AT
@@ -105,7 +151,8 @@ static lk_code bind_model(lk_engine *e, lk_vectors_opts *vo, lk_arena *a, lk_err
     if (code)
         return code;
     const char *asked = e->opts.model;
-    e->model_name = known && !asked ? lk_strndup(name.p, name.n) : lk_strdup(asked ? asked : "mini");
+    e->model_name =
+        known && !asked ? lk_strndup(name.p, name.n) : lk_strdup(asked ? asked : "mini");
     if (!e->model_name)
         return lk_fail(err, LK_E_NOMEM, "out of memory");
     if (known && !asked) {
@@ -120,7 +167,8 @@ static lk_code bind_model(lk_engine *e, lk_vectors_opts *vo, lk_arena *a, lk_err
     if (known && !lk_str_is(key, mi->key))
         return lk_fail_field(err, LK_E_MODEL, "model",
                              "the collection holds vectors of \"%.*s\", which \"%s\" cannot be "
-                             "compared with", LK_STR_ARG(key), mi->key);
+                             "compared with",
+                             LK_STR_ARG(key), mi->key);
     vo->space = mi->key;
     vo->dim = mi->dim;
     if (known)
@@ -247,21 +295,28 @@ lk_code lk_engine_open(const lk_engine_opts *opts, lk_open_mode mode, lk_engine 
     return LK_OK;
 }
 
+/* Every call has returned, so nothing is half written. If the marker stays, the next open sweeps in
+ * vain and no more. */
+static void remove_marker(const lk_engine *e)
+{
+    char path[PATH_MAX];
+    lk_code code = folder_path(e, "unclean", path, NULL);
+    if (!code)
+        code = lk_os_remove(path, NULL);
+    (void)code;
+}
+
 void lk_engine_close(lk_engine *e)
 {
     if (!e)
         return;
-    char path[PATH_MAX];
     lk_pool_free(e->side);
     lk_vectors_close(e->vectors);
     lk_objects_close(e->objects);
     lk_records_close(e->records);
     lk_model_close(e->model);
-    /* Every call has returned, so nothing is half written. If the marker stays, the next open only
-     * sweeps in vain. */
-    if (atomic_load(&e->dirty) && folder_path(e, "unclean", path, NULL) == LK_OK)
-        if (lk_os_remove(path, NULL) != LK_OK)
-            atomic_store(&e->dirty, true);
+    if (atomic_load(&e->dirty))
+        remove_marker(e);
     if (e->lock_fd >= 0)
         lk_os_unlock(e->lock_fd);
     lk_mutex_release(&e->stats_lock);

@@ -1,10 +1,9 @@
 /* A record's document: what filters see of it and what answers show of it.
  *
- * The document is the one truth; attributes are derived from it by the table below and can be derived
- * again at any time, so that a new filterable field is one line here. */
+ * The document is the one truth; attributes are derived from it by the table below and can be
+ * derived again at any time, so that a new filterable field is one line here. */
+#include "base/mem.h"
 #include "engine/internal.h"
-
-#include <math.h>
 
 typedef struct builtin {
     const char *name;  /* in filters */
@@ -35,8 +34,8 @@ static const builtin builtins[] = {
 
 /* Members of a document that are no filter fields but may be asked for. */
 static const char *const other_members[] = {
-    "id",       "sha256", "all_probs", "dominant_colors", "color_distribution", "phash",
-    "metadata", "exif",
+    "id",    "sha256",   "all_probs", "dominant_colors", "color_distribution",
+    "phash", "metadata", "exif",
 };
 
 static lk_value value_of(const lk_jval *v, lk_type type)

@@ -1,0 +1,195 @@
+/* Numbers about the whole, the index by hand, and the models at hand. */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/os.h"
+#include "engine/internal.h"
+#include "image/image.h"
+
+#define OBJECTS_FRESH_NS 10000000000u /* the sum of all files is walked at most so often: 10 s */
+
+static lk_code add_bytes(void *ctx, const lk_sha256 *key, uint64_t bytes)
+{
+    (void)key;
+    *(uint64_t *)ctx += bytes;
+    return LK_OK;
+}
+
+/* No lock is held while the folder is walked; two that come at once both walk. */
+static lk_code objects_bytes(lk_engine *e, uint64_t *ret, lk_err *err)
+{
+    uint64_t now = lk_now_ns(), sum = 0;
+    lk_mutex_lock(&e->stats_lock);
+    bool fresh = e->objects_at_ns && now - e->objects_at_ns < OBJECTS_FRESH_NS;
+    sum = e->objects_bytes;
+    lk_mutex_unlock(&e->stats_lock);
+    if (!fresh) {
+        sum = 0;
+        lk_code code = lk_objects_list(e->objects, add_bytes, &sum, err);
+        if (code)
+            return code;
+        lk_mutex_lock(&e->stats_lock);
+        e->objects_bytes = sum;
+        e->objects_at_ns = now;
+        lk_mutex_unlock(&e->stats_lock);
+    }
+    *ret = sum;
+    return LK_OK;
+}
+
+static lk_code counts(lk_engine *e, lk_str field, lk_arena *into, lk_str *ret, lk_err *err)
+{
+    lk_value_count *v = NULL;
+    size_t n = 0;
+    lk_buf b;
+    lk_jw w;
+    lk_buf_init(&b, 1u << 20);
+    lk_code code = lk_vectors_values(e->vectors, field, 64, into, &v, &n, err);
+    lk_jw_init(&w, &b);
+    lk_jw_obj(&w);
+    for (size_t i = 0; !code && i < n; i++) {
+        lk_jw_key_str(&w, v[i].value);
+        lk_jw_uint(&w, v[i].n);
+    }
+    lk_jw_end_obj(&w);
+    if (!code)
+        code = lk_buf_check(&b, err);
+    if (!code) {
+        *ret = (lk_str){lk_arena_strndup(into, b.p, b.n), b.n};
+        if (!ret->p)
+            code = lk_fail(err, LK_E_NOMEM, "out of memory for the counts");
+    }
+    lk_buf_release(&b);
+    return code;
+}
+
+lk_code lk_engine_stats(lk_engine *e, lk_arena *into, lk_stats *ret, lk_err *err)
+{
+    lk_vectors_info info;
+    lk_model *m = NULL;
+    memset(ret, 0, sizeof *ret);
+    lk_code code = lk_vectors_info_of(e->vectors, &info, err);
+    if (!code)
+        code = lk_engine_model(e, &m, err);
+    if (!code)
+        code = lk_records_count(e->records, &ret->images, err);
+    if (!code)
+        code = objects_bytes(e, &ret->objects_bytes, err);
+    if (!code)
+        code = counts(e, LK_STR("category"), into, &ret->categories, err);
+    if (!code)
+        code = counts(e, LK_STR("color_scheme"), into, &ret->color_schemes, err);
+    if (code)
+        return code;
+    const lk_model_info *mi = lk_model_info_of(m);
+    ret->vectors = info.n;
+    ret->data_bytes = ret->objects_bytes + info.disk_bytes;
+    ret->memory_bytes = lk_os_rss_bytes();
+    ret->dim = info.dim;
+    ret->model_name = mi->name;
+    ret->model_version = mi->version;
+    ret->model_key = mi->key;
+    ret->labels = mi->labels;
+    ret->n_labels = mi->n_labels;
+    memcpy(ret->index, info.index, sizeof ret->index);
+    memcpy(ret->index_state, info.state, sizeof ret->index_state);
+    ret->index_built = info.built;
+    return LK_OK;
+}
+
+lk_code lk_engine_build_index(lk_engine *e, const char *index, lk_progress_fn *progress, void *ctx,
+                              const lk_cancel *cancel, lk_err *err)
+{
+    lk_vectors_opts vo;
+    lk_vectors_opts_default(&vo);
+    vo.index = index;
+    return lk_vectors_build(e->vectors, &vo, (unsigned)e->opts.threads, progress, ctx, cancel, err);
+}
+
+/* ---- models ---- */
+
+static lk_model_opts opts_of(const lk_engine_opts *o)
+{
+    lk_model_opts mo;
+    lk_model_opts_default(&mo);
+    mo.models_dir = o->models_dir;
+    mo.n_threads = (unsigned)o->threads;
+    mo.runtime = o->runtime;
+    mo.provider = o->provider;
+    return mo;
+}
+
+typedef struct forward {
+    lk_engine_model_fn *see;
+    void *ctx;
+} forward;
+
+static void see_model(void *ctx, const lk_model_info *info, const char *where)
+{
+    const forward *f = ctx;
+    lk_model_seen seen = {info->name, info->version,   info->describe, where,
+                          info->dim,  info->has_image, info->has_text};
+    f->see(f->ctx, &seen);
+}
+
+lk_code lk_engine_models(const lk_engine_opts *opts, lk_engine_model_fn *see, void *ctx,
+                         lk_err *err)
+{
+    lk_model_opts mo = opts_of(opts);
+    forward f = {see, ctx};
+    return lk_model_list(&mo, see_model, &f, err);
+}
+
+#define CHECK_SIDE 256
+#define CHECK_RUNS 8
+
+/* A smooth picture with every channel different, so that swapped channels would show. */
+static void draw_check_picture(lk_image *im)
+{
+    for (unsigned y = 0; y < im->height; y++)
+        for (unsigned x = 0; x < im->width; x++) {
+            unsigned char *p = im->px + 3 * ((size_t)y * im->width + x);
+            p[0] = (unsigned char)x;
+            p[1] = (unsigned char)y;
+            p[2] = (unsigned char)((x ^ y) & 0xff);
+        }
+}
+
+lk_code lk_engine_model_check(const lk_engine_opts *opts, const char *name, lk_arena *into,
+                              lk_str *ret, lk_err *err)
+{
+    lk_model_opts mo = opts_of(opts);
+    lk_model *m = NULL;
+    lk_image im = {0};
+    lk_code code = lk_model_open(name, &mo, &m, err);
+    if (code)
+        return code;
+    const lk_model_info *mi = lk_model_info_of(m);
+    float *v = lk_alloc_array(mi->dim, sizeof *v);
+    double image_ms = 0;
+    code = v ? lk_image_new(&im, CHECK_SIDE, CHECK_SIDE, err)
+             : lk_fail(err, LK_E_NOMEM, "out of memory");
+    if (!code && mi->has_image) {
+        const lk_image *one = &im;
+        draw_check_picture(&im);
+        uint64_t t0 = lk_now_ns();
+        for (int i = 0; !code && i < CHECK_RUNS; i++)
+            code = lk_model_embed_images(m, 1, &one, v, err);
+        image_ms = (double)(lk_now_ns() - t0) / 1e6 / CHECK_RUNS;
+    }
+    if (!code) {
+        const char *text = lk_arena_printf(
+            into,
+            "%s %s: %zu dimensions, image tower %s (%.1f ms a picture), text tower %s, key %s",
+            mi->name, mi->version, mi->dim, mi->has_image ? "runs" : "absent", image_ms,
+            mi->has_text ? "present" : "absent", mi->key);
+        if (text)
+            *ret = lk_str_of(text);
+        else
+            code = lk_fail(err, LK_E_NOMEM, "out of memory");
+    }
+    lk_image_release(&im);
+    lk_free(v);
+    lk_model_close(m);
+    return code;
+}
