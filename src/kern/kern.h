@@ -1,0 +1,34 @@
+/* Distance kernels: one table of functions an instruction set, the best one chosen at run time.
+ *
+ * The scalar kernel is the definition; every other one is tested against it within the bound that
+ * stands at its member below. Sums of floats are taken in another order by each set, so results
+ * may differ by the bound, but are always the same for the same table and input.
+ * The tables are immutable; any thread may use them. Pointers need no alignment. */
+#ifndef LK_KERN_KERN_H
+#define LK_KERN_KERN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct lk_kern {
+    const char *name; /* "scalar", "avx2", "avx512", "neon" */
+
+    /* sum a[i] * b[i], float accumulators; error <= n * 2^-23 * sum |a[i] * b[i]|. */
+    float (*dot_f32)(const float *a, const float *b, size_t n);
+    /* The same with b in IEEE 754 binary16. */
+    float (*dot_f16)(const float *a, const uint16_t *b, size_t n);
+    /* Exact in int32 while n <= 131072 (127 * 127 * n < 2^31). Values -127..127. */
+    int32_t (*dot_i8)(const int8_t *a, const int8_t *b, size_t n);
+
+    /* Round to nearest, ties to even; overflow gives infinity. Exact the same in every set. */
+    void (*f32_to_f16)(const float *from, uint16_t *to, size_t n);
+    void (*f16_to_f32)(const uint16_t *from, float *to, size_t n);
+} lk_kern;
+
+/* The fastest table this processor runs. The environment variable LK_KERN=scalar|avx2|avx512|neon
+ * forces one; a name that this processor lacks is passed over. */
+const lk_kern *lk_kern_best(void);
+/* A table by name, or NULL when this build or processor lacks it. */
+const lk_kern *lk_kern_named(const char *name);
+
+#endif
