@@ -15,7 +15,9 @@
 
 typedef struct lk_http lk_http;
 
-/* Takes body bytes as they come; anything but LK_OK stops the transfer with that code. */
+/* Takes body bytes as they come; anything but LK_OK stops the transfer with that code. It sees the
+ * bodies of 2xx answers only: what comes with another status is collected in the response, for the
+ * sentence that the server may have put there. */
 typedef lk_code lk_http_sink_fn(void *ctx, const void *p, size_t n);
 
 typedef struct lk_http_request {
@@ -27,7 +29,8 @@ typedef struct lk_http_request {
     uint64_t total_ms;     /* 0: 60 s */
     uint64_t stall_ms;     /* give up after so long with next to nothing received; 0: 30 s */
     size_t max_body_bytes; /* 0: 64 MiB; over it LK_E_LIMIT */
-    uint64_t resume_at;    /* ask for the bytes from here on */
+    uint64_t resume_at;    /* ask for the bytes from here on; a server that sends the whole instead
+                            * (200, not 206) has the bytes before it dropped */
     lk_http_sink_fn *sink; /* NULL: the body is collected in the response */
     void *sink_ctx;
     const lk_cancel *cancel; /* NULL: none */
@@ -44,8 +47,9 @@ typedef struct lk_http_response {
 
 LK_CHECK lk_code lk_http_new(lk_http **ret, lk_err *err);
 void lk_http_free(lk_http *h); /* NULL allowed */
-/* LK_OK means that an answer came, whatever its status. LK_E_NET, LK_E_TIMEOUT, LK_E_LIMIT,
- * LK_E_CANCELED otherwise. The response must be released in either case. */
+/* LK_OK means that an answer came, whole, whatever its status. LK_E_NET, LK_E_TIMEOUT, LK_E_LIMIT,
+ * LK_E_CANCELED, LK_E_TRUNCATED, LK_E_INVALID (the URL) or the sink's code otherwise. The response
+ * must be released in either case. */
 LK_CHECK lk_code lk_http_send(lk_http *h, const lk_http_request *rq, lk_http_response *ret,
                               lk_err *err);
 void lk_http_response_release(lk_http_response *r);

@@ -49,7 +49,8 @@ LK_CHECK lk_code lk_opt_defaults(const lk_opt *table, void *ret, lk_err *err);
 LK_CHECK lk_code lk_opt_set(const lk_opt *table, void *ret, lk_str name, const char *value,
                             lk_err *err); /* value must outlive ret for LK_OPT_STR and LIST */
 /* Options anywhere in argv[1..argc-1]: --name value, --name=value, -n 10, -n10, --flag, --no-flag;
- * "--" ends them. What is no option is moved to argv[1..*ret_n_args] in order. */
+ * "--" ends them. What is no option is moved to argv[1..*ret_n_args] in order. After an error ret
+ * holds what was read before it; the same goes for parse_json. */
 LK_CHECK lk_code lk_opt_parse_argv(const lk_opt *table, void *ret, int argc, char **argv,
                                    int *ret_n_args, lk_err *err);
 LK_CHECK lk_code lk_opt_parse_json(const lk_opt *table, void *ret, const lk_jval *obj, lk_err *err);

@@ -26,9 +26,11 @@ typedef struct lk_progress {
 
 void lk_progress_init(lk_progress *p, int fd, const char *what, const char *unit);
 void lk_progress_set_total(lk_progress *p, uint64_t total);
+/* So many more done, and so many more that failed; both count as seen. */
 void lk_progress_add(lk_progress *p, uint64_t done, uint64_t failed);
 void lk_progress_set(void *p, uint64_t done,
-                     uint64_t total);    /* an lk_progress_fn over an lk_progress */
-void lk_progress_finish(lk_progress *p); /* the last line, and a newline on a terminal */
+                     uint64_t total); /* an lk_progress_fn over an lk_progress */
+/* The last line, with the totals. Ends the progress: nothing may be added afterwards. */
+void lk_progress_finish(lk_progress *p);
 
 #endif
