@@ -136,13 +136,16 @@ void lk_jw_uint(lk_jw *w, uint64_t v)
     lk_buf_printf(w->out, "%ju", (uintmax_t)v);
 }
 
-/* Whole numbers this small print fast and exactly. -0 is left to the general way, which keeps its
- * sign. */
+/* Whole numbers this small print fast and exactly. "-0" would be read back as an integer, which has
+ * no such thing; with its point it keeps its sign. */
 static bool put_whole(lk_buf *out, double v)
 {
-    if (v != trunc(v) || fabs(v) >= 1e15 || (v == 0 && signbit(v)))
+    if (v != trunc(v) || fabs(v) >= 1e15)
         return false;
-    lk_buf_printf(out, "%jd", (intmax_t)v);
+    if (v == 0 && signbit(v))
+        lk_buf_puts(out, "-0.0");
+    else
+        lk_buf_printf(out, "%jd", (intmax_t)v);
     return true;
 }
 
