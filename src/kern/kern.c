@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "kern/tables.h"
 
@@ -16,6 +19,15 @@ static const lk_kern *const tables[] = {
     &lk_kern_scalar,
 };
 
+#if defined(__x86_64__)
+/* Half floats, asked of the processor itself: clang has no name for them before its version 15. */
+static int has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
 static int runs_here(const lk_kern *k)
 {
 #if defined(__x86_64__)
@@ -24,8 +36,7 @@ static int runs_here(const lk_kern *k)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     if (k == &lk_kern_avx2)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               __builtin_cpu_supports("f16c");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 #endif
     (void)k;
     return 1;
@@ -43,8 +54,8 @@ const lk_kern *lk_kern_best(void)
 {
     const char *forced = getenv("LK_KERN");
     const lk_kern *k = forced ? lk_kern_named(forced) : NULL;
-    for (size_t i = 0; !k; i++)
+    for (size_t i = 0; !k && i < sizeof tables / sizeof *tables; i++)
         if (runs_here(tables[i]))
             k = tables[i];
-    return k;
+    return k ? k : &lk_kern_scalar;
 }
