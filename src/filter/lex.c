@@ -69,8 +69,9 @@ bool lk_lex_is_bare_name(lk_str name)
         return false;
     lk_str rest = name;
     lk_str first = lk_str_cut(&rest, '.');
-    return !lk_lex_is_keyword(name) && !lk_lex_is_keyword(first) && !lk_str_eq_nocase(first, LK_STR("metadata")) &&
-           !lk_str_is(first, "$meta") && !lk_str_eq_nocase(name, LK_STR("timestamp_ms"));
+    return !lk_lex_is_keyword(name) && !lk_lex_is_keyword(first) &&
+           !lk_str_eq_nocase(first, LK_STR("metadata")) && !lk_str_is(first, "$meta") &&
+           !lk_str_eq_nocase(name, LK_STR("timestamp_ms"));
 }
 
 static char peek(const lk_lexer *lx, size_t ahead)
