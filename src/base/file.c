@@ -169,11 +169,13 @@ lk_code lk_os_mkdirs(const char *path, lk_err *err)
     struct stat st;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return LK_OK;
+    if (path[0] == '\0')
+        return lk_fail(err, LK_E_INVALID, "a folder needs a name");
     char *head = lk_strdup(path);
     if (!head)
         return lk_fail(err, LK_E_NOMEM, "no memory to make the folder %s", path);
     lk_code code = LK_OK;
-    for (size_t i = 1; !code && head[0] != '\0'; i++) {
+    for (size_t i = 1; !code; i++) {
         char c = head[i];
         if (c != '/' && c != '\0')
             continue;
