@@ -119,8 +119,9 @@ static lk_records *store;
 
 static int open_store(void **state)
 {
-    (void)state;
+    const lk_records_driver **which = *state;
     lk_err err;
+    driver = *which;
     test_dir_make(dir);
     test_path(dir, "sub/records.db", where);
     test_ok(lk_records_open_with(driver, where, &store, &err), &err);
@@ -557,33 +558,33 @@ static void damage_inside_the_file_is_found_by_verify(void **state)
     test_code(code, LK_E_CORRUPT);
 }
 
+/* A case on one driver; setup takes the driver from the initial state. */
+#define ON(drv, fn)                                                                                \
+    {                                                                                              \
+#drv ": " #fn, fn, open_store, close_store, &drv##_driver                                  \
+    }
+
+#define SUITE(drv)                                                                                 \
+    ON(drv, a_record_reads_back_as_written_also_after_reopening),                                  \
+        ON(drv, a_taken_id_is_refused_unless_it_is_to_be_replaced),                                \
+        ON(drv, wrong_ids_and_documents_are_refused_with_a_reason),                                \
+        ON(drv, many_are_read_in_the_order_asked_for_with_gaps_for_the_absent),                    \
+        ON(drv, deleting_counts_what_was_there), ON(drv, a_record_is_found_by_its_object),         \
+        ON(drv, lists_page_by_time_and_scans_visit_by_id),                                         \
+        ON(drv, small_texts_are_kept_under_keys),                                                  \
+        ON(drv, threads_that_write_and_read_at_once_see_what_they_wrote),                          \
+        ON(drv, running_out_of_memory_anywhere_is_told_and_leaks_nothing)
+
 int main(void)
 {
-#define CASE(fn) cmocka_unit_test_setup_teardown(fn, open_store, close_store)
-    const struct CMUnitTest suite[] = {
-        CASE(a_record_reads_back_as_written_also_after_reopening),
-        CASE(a_taken_id_is_refused_unless_it_is_to_be_replaced),
-        CASE(wrong_ids_and_documents_are_refused_with_a_reason),
-        CASE(many_are_read_in_the_order_asked_for_with_gaps_for_the_absent),
-        CASE(deleting_counts_what_was_there),
-        CASE(a_record_is_found_by_its_object),
-        CASE(lists_page_by_time_and_scans_visit_by_id),
-        CASE(small_texts_are_kept_under_keys),
-        CASE(threads_that_write_and_read_at_once_see_what_they_wrote),
-        CASE(running_out_of_memory_anywhere_is_told_and_leaks_nothing),
+    const lk_records_driver *sqlite_driver = &lk_records_sqlite;
+    const lk_records_driver *faulty_driver = &faulty_sqlite;
+    const struct CMUnitTest tests[] = {
+        SUITE(sqlite),
+        ON(sqlite, what_is_no_database_of_ours_is_refused),
+        ON(sqlite, damage_inside_the_file_is_found_by_verify),
+        SUITE(faulty),
+        ON(faulty, a_call_that_fails_anywhere_is_told_and_does_no_harm),
     };
-    const struct CMUnitTest of_sqlite[] = {
-        CASE(what_is_no_database_of_ours_is_refused),
-        CASE(damage_inside_the_file_is_found_by_verify),
-    };
-    const struct CMUnitTest of_faulty[] = {
-        CASE(a_call_that_fails_anywhere_is_told_and_does_no_harm),
-    };
-    driver = &lk_records_sqlite;
-    int failed = cmocka_run_group_tests_name("sqlite", suite, NULL, NULL);
-    failed += cmocka_run_group_tests_name("sqlite only", of_sqlite, NULL, NULL);
-    driver = &faulty_sqlite;
-    failed += cmocka_run_group_tests_name("faulty+sqlite", suite, NULL, NULL);
-    failed += cmocka_run_group_tests_name("faulty+sqlite only", of_faulty, NULL, NULL);
-    return failed;
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
