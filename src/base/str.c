@@ -41,6 +41,14 @@ bool lk_str_eq_nocase(lk_str a, lk_str b)
     return true;
 }
 
+uint32_t lk_str_hash(lk_str s)
+{
+    uint64_t h = 14695981039346656037u;
+    for (size_t i = 0; i < s.n; i++)
+        h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
+    return (uint32_t)(h ^ (h >> 32));
+}
+
 int lk_str_cmp(lk_str a, lk_str b)
 {
     size_t n = a.n < b.n ? a.n : b.n;

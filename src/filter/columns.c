@@ -237,6 +237,34 @@ void lk_columns_clear(lk_columns *c, size_t slot)
         empty_cell(&c->columns[i], slot);
 }
 
+lk_code lk_columns_hold(lk_columns *c, size_t i, const lk_value *v, lk_err *err)
+{
+    column *col = &c->columns[i];
+    if (v->type != LK_T_STR || col->type != LK_T_STR)
+        return LK_OK;
+    uint32_t number;
+    lk_code code = lk_dict_use(&col->dict, v->s, &number, err);
+    if (code == LK_OK)
+        col->dict.entries[number].holds++;
+    return code;
+}
+
+void lk_columns_let_go(lk_columns *c, size_t i, const lk_value *v)
+{
+    column *col = &c->columns[i];
+    if (v->type != LK_T_STR || col->type != LK_T_STR)
+        return;
+    uint32_t number = lk_dict_find(&col->dict, v->s);
+    col->dict.entries[number].holds--;
+    lk_dict_drop(&col->dict, number);
+}
+
+void lk_columns_truncate(lk_columns *c, size_t n)
+{
+    while (c->n > n)
+        release_column(&c->columns[--c->n]);
+}
+
 lk_value lk_columns_get(const lk_columns *c, size_t i, size_t slot)
 {
     const column *col = &c->columns[i];
@@ -689,8 +717,9 @@ lk_code lk_columns_values(const lk_columns *c, size_t i, size_t limit, lk_arena 
     if (!all)
         return lk_fail(err, LK_E_NOMEM, "no memory for the values of '%.64s'", col->name);
     for (uint32_t k = 0; k < col->dict.n; k++)
-        if (col->dict.entries[k].p)
-            all[n++] = (lk_columns_value){lk_dict_text(&col->dict, k), col->dict.entries[k].users};
+        const lk_dict_entry *e = &col->dict.entries[k];
+    if (e->p && e->users > e->holds)
+        all[n++] = (lk_columns_value){lk_dict_text(&col->dict, k), e->users - e->holds};
     qsort(all, n, sizeof *all, by_count);
     n = n < limit ? n : limit;
     lk_columns_value *out = lk_arena_zalloc(into, n + 1, sizeof *out);

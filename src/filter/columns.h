@@ -42,6 +42,15 @@ LK_CHECK lk_code lk_columns_reserve(lk_columns *c, size_t n_slots, lk_err *err);
 LK_CHECK lk_code lk_columns_set(lk_columns *c, size_t column, size_t slot, const lk_value *v,
                                 lk_err *err);
 void lk_columns_clear(lk_columns *c, size_t slot); /* every cell of the slot */
+
+/* Make a later lk_columns_set of this value, on a slot with room, unable to fail: for a writer that
+ * must first reach the disk. Every hold is followed by one let_go, after the set or instead of it.
+ */
+LK_CHECK lk_code lk_columns_hold(lk_columns *c, size_t column, const lk_value *v, lk_err *err);
+void lk_columns_let_go(lk_columns *c, size_t column, const lk_value *v);
+/* Take back the columns from number n on. */
+void lk_columns_truncate(lk_columns *c, size_t n);
+
 /* A string lives until its cell is written again. */
 lk_value lk_columns_get(const lk_columns *c, size_t column, size_t slot);
 

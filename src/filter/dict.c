@@ -16,16 +16,6 @@ void lk_dict_release(lk_dict *d)
     lk_dict_init(d);
 }
 
-/* FNV-1a, folded: the table is ours alone and small per distinct value, so speed on short strings
- * counts for more than resistance to chosen collisions, which cost their sender a slow insert. */
-static uint32_t hash_of(lk_str s)
-{
-    uint64_t h = 14695981039346656037u;
-    for (size_t i = 0; i < s.n; i++)
-        h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
-    return (uint32_t)(h ^ (h >> 32));
-}
-
 static size_t home_of(const lk_dict *d, uint32_t hash)
 {
     return hash & (d->table_cap - 1);
@@ -47,7 +37,7 @@ uint32_t lk_dict_find(const lk_dict *d, lk_str s)
 {
     if (d->table_cap == 0)
         return LK_DICT_NONE;
-    uint32_t at = d->table[place_of(d, s, hash_of(s))];
+    uint32_t at = d->table[place_of(d, s, lk_str_hash(s))];
     return at ? at - 1 : LK_DICT_NONE;
 }
 
@@ -101,7 +91,7 @@ lk_code lk_dict_use(lk_dict *d, lk_str s, uint32_t *ret, lk_err *err)
         lk_free(copy);
         return lk_fail(err, LK_E_NOMEM, "no memory for an attribute's text");
     }
-    uint32_t hash = hash_of(s);
+    uint32_t hash = lk_str_hash(s);
     d->entries[number] = (lk_dict_entry){.p = copy, .n = (uint32_t)s.n, .users = 1, .hash = hash};
     d->table[place_of(d, s, hash)] = number + 1;
     d->live++;

@@ -16,6 +16,7 @@ typedef struct lk_dict_entry {
     uint32_t users;
     uint32_t hash;
     uint32_t next_free;
+    uint32_t holds; /* of the users: those that keep the number alive but are no cell */
 } lk_dict_entry;
 
 typedef struct lk_dict {
