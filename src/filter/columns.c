@@ -716,10 +716,11 @@ lk_code lk_columns_values(const lk_columns *c, size_t i, size_t limit, lk_arena 
     lk_columns_value *all = lk_alloc_array(col->dict.live + 1, sizeof *all);
     if (!all)
         return lk_fail(err, LK_E_NOMEM, "no memory for the values of '%.64s'", col->name);
-    for (uint32_t k = 0; k < col->dict.n; k++)
+    for (uint32_t k = 0; k < col->dict.n; k++) {
         const lk_dict_entry *e = &col->dict.entries[k];
-    if (e->p && e->users > e->holds)
-        all[n++] = (lk_columns_value){lk_dict_text(&col->dict, k), e->users - e->holds};
+        if (e->p && e->users > e->holds)
+            all[n++] = (lk_columns_value){lk_dict_text(&col->dict, k), e->users - e->holds};
+    }
     qsort(all, n, sizeof *all, by_count);
     n = n < limit ? n : limit;
     lk_columns_value *out = lk_arena_zalloc(into, n + 1, sizeof *out);
