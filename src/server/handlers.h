@@ -1,0 +1,29 @@
+/* The handlers that routes.c names, one file a group. */
+#ifndef LK_SERVER_HANDLERS_H
+#define LK_SERVER_HANDLERS_H
+
+#include "server/router.h"
+#include "server/search_args.h"
+
+/* images.c: many */
+lk_handler_fn lk_handle_images_add, lk_handle_images_list;
+/* image.c: one */
+lk_handler_fn lk_handle_image_get, lk_handle_image_patch, lk_handle_image_delete;
+lk_handler_fn lk_handle_image_thumbnail, lk_handle_image_original;
+/* search.c */
+lk_handler_fn lk_handle_search, lk_handle_similar, lk_handle_embed;
+/* seeds.c: the routes of older clients, in their JSON */
+lk_handler_fn lk_handle_seed_upload, lk_handle_seed_search, lk_handle_seed_query;
+/* system.c */
+lk_handler_fn lk_handle_health, lk_handle_ready, lk_handle_stats, lk_handle_metrics;
+/* openapi.c */
+lk_handler_fn lk_handle_openapi;
+/* assets.c */
+lk_handler_fn lk_handle_page, lk_handle_asset;
+
+/* Add one uploaded picture; the error's status is lk_status_of(code, LK_BLAME_PICTURE). */
+LK_CHECK lk_code lk_add_upload(lk_request *rq, const lk_add *add, lk_added *ret, lk_err *err);
+/* Milliseconds since the request began. */
+double lk_request_ms(const lk_request *rq);
+
+#endif

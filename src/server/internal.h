@@ -1,0 +1,54 @@
+/* The server's inside, shared by its files and by nobody else. */
+#ifndef LK_SERVER_INTERNAL_H
+#define LK_SERVER_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "server/body.h"
+#include "server/listener.h"
+#include "server/metrics.h"
+#include "server/router.h"
+#include "server/server.h"
+
+/* S1. The phase only rises. While SERVING and LEAVING every request is taken, but when LEAVING the
+ *     server no longer calls itself ready; once STOPPING, requests that have not begun are refused
+ *     with 503; once ENDING no work is handed to the pools, which are ending. The step to ENDING is
+ *     taken under pool_lock, and so is every handing over.
+ * S2. `active` counts requests from their first byte to their last, so that zero means that every
+ *     accepted one has been answered. */
+typedef enum lk_phase { LK_SERVING, LK_LEAVING, LK_STOPPING, LK_ENDING } lk_phase;
+
+struct lk_server {
+    lk_server_opts opts;
+    char *listen, *cors; /* ours */
+    lk_engine *engine;
+    lk_log *log;
+    lk_listener *listener;
+    lk_pool *pools[LK_N_LANES]; /* none for LK_LANE_INLINE */
+    lk_mutex pool_lock;
+    lk_budget budget;
+    lk_metrics metrics;
+    atomic_int phase;
+    atomic_size_t active;
+    uint64_t started_ns;
+    uint64_t id_seed;
+    atomic_uint_fast64_t id_next;
+    int wake_fd; /* an eventfd: written by lk_server_stop */
+    uint16_t port;
+    char url[300];
+
+    lk_mutex model_lock; /* what embeddings are, asked of the engine once */
+    size_t dim;          /* 0: not asked yet */
+    const char *model_name;
+};
+
+/* The collection's dimension and model, which never change while it is open. */
+LK_CHECK lk_code lk_server_model(lk_server *s, lk_arena *scratch, size_t *ret_dim,
+                                 const char **ret_name, lk_err *err);
+
+static inline lk_phase lk_server_phase(lk_server *s)
+{
+    return (lk_phase)atomic_load(&s->phase);
+}
+
+#endif
