@@ -137,6 +137,25 @@ static void a_failed_write_leaves_the_old_file_and_no_litter(void **state)
     test_dir_remove(dir);
 }
 
+/* The file before the rename and the folder after it, or the name may be lost with the power. */
+static void a_write_is_synced_with_its_folder(void **state)
+{
+    (void)state;
+    lk_err err;
+    char dir[TEST_PATH];
+    char path[TEST_PATH];
+    test_dir_make(dir);
+    test_path(dir, "note", path);
+    test_faults_on();
+    test_ok(lk_os_write_file(path, "new", 3, &err), &err);
+    assert_int_equal(test_calls(TEST_SYNC), 2);
+    test_fail_nth(TEST_SYNC, 2, EIO);
+    test_code(lk_os_write_file(path, "newer", 5, &err), LK_E_IO);
+    test_has(err.text, "cannot sync the folder");
+    test_faults_off();
+    test_dir_remove(dir);
+}
+
 static void folders_are_made_with_all_above_them(void **state)
 {
     (void)state;
@@ -280,6 +299,7 @@ int main(void)
         cmocka_unit_test(the_limit_of_a_read_is_exact),
         cmocka_unit_test(files_that_do_not_know_their_size_are_read_to_the_end),
         cmocka_unit_test(a_failed_write_leaves_the_old_file_and_no_litter),
+        cmocka_unit_test(a_write_is_synced_with_its_folder),
         cmocka_unit_test(folders_are_made_with_all_above_them),
         cmocka_unit_test(removing_what_is_not_there_is_fine),
         cmocka_unit_test(a_second_open_in_this_process_is_refused_the_lock),
