@@ -1,0 +1,11 @@
+/* A picture as the model's input: resized as its card says, scaled, planes of red, green and blue.
+ */
+#ifndef LK_MODEL_PREPROCESS_H
+#define LK_MODEL_PREPROCESS_H
+
+#include "model/card.h"
+
+/* ret[3][size][size], (value / 255 - mean) / std. */
+LK_CHECK lk_code lk_preprocess(const lk_card *card, const lk_image *im, float *ret, lk_err *err);
+
+#endif
