@@ -69,5 +69,6 @@ LK_CHECK lk_code lk_thumb_make(const lk_engine *e, const lk_image *im, lk_thumb 
                                lk_err *err);
 
 lk_image_limits lk_engine_limits(const lk_engine *e);
+lk_model_opts lk_engine_model_opts(const lk_engine_opts *o, const char *models_dir);
 
 #endif

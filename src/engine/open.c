@@ -100,17 +100,21 @@ static lk_code folder_path(const lk_engine *e, const char *name, char ret[PATH_M
 
 lk_image_limits lk_engine_limits(const lk_engine *e)
 {
-    return (lk_image_limits){.max_pixels = (uint64_t)e->opts.max_pixels,
-                             .max_bytes = e->opts.max_image_bytes};
+    lk_image_limits l = lk_image_limits_default();
+    l.max_pixels = (uint64_t)e->opts.max_pixels;
+    l.max_bytes = e->opts.max_image_bytes;
+    return l;
 }
 
-static void model_opts_of(const lk_engine_opts *o, const char *models_dir, lk_model_opts *ret)
+lk_model_opts lk_engine_model_opts(const lk_engine_opts *o, const char *models_dir)
 {
-    lk_model_opts_default(ret);
-    ret->models_dir = models_dir;
-    ret->n_threads = (unsigned)o->threads;
-    ret->runtime = o->runtime;
-    ret->provider = o->provider;
+    lk_model_opts m;
+    lk_model_opts_default(&m);
+    m.models_dir = models_dir;
+    m.n_threads = (unsigned)o->threads;
+    m.runtime = o->runtime;
+    m.provider = o->provider;
+    return m;
 }
 
 lk_code lk_engine_model(lk_engine *e, lk_model **ret, lk_err *err)
@@ -118,8 +122,7 @@ lk_code lk_engine_model(lk_engine *e, lk_model **ret, lk_err *err)
     lk_code code = LK_OK;
     lk_mutex_lock(&e->model_lock);
     if (!e->model) {
-        lk_model_opts mo;
-        model_opts_of(&e->opts, e->models_dir, &mo);
+        lk_model_opts mo = lk_engine_model_opts(&e->opts, e->models_dir);
         code = lk_model_open(e->model_name, &mo, &e->model, err);
     }
     if (!code)

@@ -108,17 +108,6 @@ lk_code lk_engine_build_index(lk_engine *e, const char *index, lk_progress_fn *p
 
 /* ---- models ---- */
 
-static lk_model_opts opts_of(const lk_engine_opts *o)
-{
-    lk_model_opts mo;
-    lk_model_opts_default(&mo);
-    mo.models_dir = o->models_dir;
-    mo.n_threads = (unsigned)o->threads;
-    mo.runtime = o->runtime;
-    mo.provider = o->provider;
-    return mo;
-}
-
 typedef struct forward {
     lk_engine_model_fn *see;
     void *ctx;
@@ -135,7 +124,7 @@ static void see_model(void *ctx, const lk_model_info *info, const char *where)
 lk_code lk_engine_models(const lk_engine_opts *opts, lk_engine_model_fn *see, void *ctx,
                          lk_err *err)
 {
-    lk_model_opts mo = opts_of(opts);
+    lk_model_opts mo = lk_engine_model_opts(opts, opts->models_dir);
     forward f = {see, ctx};
     return lk_model_list(&mo, see_model, &f, err);
 }
@@ -158,7 +147,7 @@ static void draw_check_picture(lk_image *im)
 lk_code lk_engine_model_check(const lk_engine_opts *opts, const char *name, lk_arena *into,
                               lk_str *ret, lk_err *err)
 {
-    lk_model_opts mo = opts_of(opts);
+    lk_model_opts mo = lk_engine_model_opts(opts, opts->models_dir);
     lk_model *m = NULL;
     lk_image im = {0};
     lk_code code = lk_model_open(name, &mo, &m, err);

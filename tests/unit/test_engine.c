@@ -2,15 +2,9 @@
  *
  * The photographs are the project's shared test material; without them these tests are skipped. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 #include "base/mem.h"
 #include "base/os.h"
@@ -34,7 +28,7 @@ static const char *const photos[] = {
 #define N_PHOTOS (sizeof photos / sizeof *photos)
 
 typedef struct house {
-    char dir[256];
+    char dir[TEST_PATH];
     lk_engine_opts opts;
     lk_engine *e;
     lk_arena a;
@@ -43,14 +37,13 @@ typedef struct house {
 
 static lk_blob photo(const char *name, lk_arena *a)
 {
-    char path[512];
+    char path[TEST_PATH], below[TEST_PATH];
     unsigned char *p = NULL;
     size_t n = 0;
     lk_err err;
-    if (!support_shared(name, path, sizeof path))
-        skip();
-    if (lk_os_read_file(path, 0, &p, &n, &err))
-        fail_msg("%s", err.text);
+    test_path("assets", name, below);
+    test_shared(below, path);
+    test_ok(lk_os_read_file(path, 0, &p, &n, &err), &err);
     lk_blob b = {lk_arena_memdup(a, p, n), n};
     lk_free(p);
     return b;
@@ -67,7 +60,7 @@ static void open_again(house *h)
 static int setup(void **state)
 {
     house *h = calloc(1, sizeof *h);
-    support_tempdir(h->dir, sizeof h->dir);
+    test_dir_make(h->dir);
     if (lk_opt_defaults(lk_engine_opt_table, &h->opts, &h->err))
         fail_msg("%s", h->err.text);
     h->opts.data_dir = h->dir;
@@ -83,7 +76,7 @@ static int teardown(void **state)
     house *h = *state;
     lk_engine_close(h->e);
     lk_arena_release(&h->a);
-    support_remove(h->dir);
+    test_dir_remove(h->dir);
     free(h);
     return 0;
 }
@@ -587,7 +580,7 @@ static void extras_of_a_crash_are_swept(void **state)
 {
     house *h = *state;
     lk_sha256 key;
-    char marker[300];
+    char marker[TEST_PATH];
     float v[LK_MAX_DIM] = {1};
     lk_vector_row row = {.id = LK_STR("ghost"), .vector = v};
     (void)add(h, APPLE_1, NULL, NULL);
@@ -599,7 +592,7 @@ static void extras_of_a_crash_are_swept(void **state)
     /* A crash leaves the marker; a clean close removes it, so put it back. */
     lk_engine_close(h->e);
     h->e = NULL;
-    snprintf(marker, sizeof marker, "%s/unclean", h->dir);
+    test_path(h->dir, "unclean", marker);
     assert_int_equal(lk_os_write_file(marker, "", 0, &h->err), LK_OK);
     assert_int_equal(lk_engine_open(&h->opts, LK_OPEN_EXISTING, &h->e, &h->err), LK_OK);
     lk_verified after = verify(h, false);
@@ -627,13 +620,14 @@ static void add_one(void *ctx, size_t i)
     lk_arena a;
     lk_added out;
     lk_err err;
-    char path[512];
+    char path[TEST_PATH], below[TEST_PATH];
     unsigned char *p = NULL;
     size_t n = 0;
+    test_path("assets", photos[i % N_PHOTOS], below);
+    test_shared(below, path);
     lk_arena_init(&a, 0);
-    if (!support_shared(photos[i % N_PHOTOS], path, sizeof path) ||
-        lk_os_read_file(path, 0, &p, &n, &err))
-        return;
+    if (lk_os_read_file(path, 0, &p, &n, &err))
+        fprintf(stderr, "read: %s\n", err.text);
     lk_add in = {.bytes = {p, n}};
     if (lk_engine_add(h->e, &in, &a, &out, &err))
         fprintf(stderr, "add: %s\n", err.text);
