@@ -33,6 +33,8 @@ typedef enum lk_image_format {
     LK_IMG_AVIF,
     LK_IMG_HEIC,
     LK_IMG_BMP,
+    LK_IMG_PNM, /* PBM, PGM, PPM: P1 to P6 */
+    LK_IMG_JP2,
 } lk_image_format;
 
 const char *lk_image_format_name(lk_image_format f); /* "jpeg", "unknown" */
@@ -41,6 +43,7 @@ const char *lk_image_format_mime(lk_image_format f); /* "image/jpeg" */
 typedef struct lk_image_limits {
     uint64_t max_pixels; /* width x height of the header; default 100,000,000 */
     uint64_t max_bytes;  /* of the file; default 64 MiB */
+    uint64_t max_memory; /* that decoding may need at its peak, pixels included; default 480 MiB */
 } lk_image_limits;
 
 lk_image_limits lk_image_limits_default(void);
@@ -50,13 +53,17 @@ lk_image_format lk_image_sniff(lk_blob bytes);
 
 typedef struct lk_image_header {
     lk_image_format format;
-    unsigned width, height; /* as stored, before orientation */
+    unsigned width, height; /* as stored, before orientation (HEIC and AVIF: after it) */
     unsigned frames;        /* 1 for a still picture */
     unsigned orientation;   /* EXIF 1..8; 1 when absent */
 } lk_image_header;
 
+#define LK_MAX_IMAGE_SIDE 65535
+
 /* Read the header and hold it against the limits; decodes no pixel. LK_E_FORMAT: no picture that we
- * read; LK_E_LIMIT: over max_pixels, max_bytes or 65,535 a side; LK_E_TRUNCATED, LK_E_CORRUPT. */
+ * read; LK_E_LIMIT: over max_pixels, max_bytes, max_memory or 65,535 a side; LK_E_UNSUPPORTED: a
+ * known format in a form that we do not read; LK_E_TRUNCATED, LK_E_CORRUPT. NULL limits: the
+ * defaults. */
 LK_CHECK lk_code lk_image_probe(lk_blob bytes, const lk_image_limits *limits, lk_image_header *ret,
                                 lk_err *err);
 
@@ -79,7 +86,8 @@ typedef struct lk_picture {
     lk_exif exif;
 } lk_picture;
 
-/* Decode. Same errors as the probe; nothing is kept of a broken file. */
+/* Decode. Same errors as the probe; nothing is kept of a broken file. Many threads may decode at
+ * once; the sum of what they need is bounded, so a big picture may wait for others to end. */
 LK_CHECK lk_code lk_picture_decode(lk_blob bytes, const lk_image_limits *limits, bool want_gps,
                                    lk_picture *ret, lk_err *err);
 void lk_picture_release(lk_picture *p);
