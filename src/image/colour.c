@@ -2,10 +2,10 @@
  * 2020), where distances are about as large as they look.
  *
  * A fixed grid of at most 64 x 64 pixels is looked at. Dominant colours: k-means with five centres,
- * the first ones spread by the farthest-point rule from the mean, which needs no random numbers; centres that come out
- * closer than eyes tell apart are joined. Warm or cool: each pixel votes with its chroma, reds to
- * yellows warm, greens to blues cool; a picture is neutral when its mean chroma is small or neither
- * side has clearly more. */
+ * the first ones spread by the farthest-point rule from the mean, which needs no random numbers;
+ * centres that come out closer than eyes tell apart are joined. Warm or cool: each pixel votes with
+ * its chroma, reds to yellows warm, greens to blues cool; a picture is neutral when its mean chroma
+ * is small or neither side has clearly more. */
 #include "image/colour.h"
 
 #include <math.h>
@@ -30,8 +30,8 @@ const char *lk_colour_scheme_name(lk_colour_scheme s)
 }
 
 static const char *const bins[LK_N_COLOUR_BINS] = {
-    "red", "orange", "yellow", "green", "cyan", "blue",
-    "purple", "pink", "brown", "black", "grey", "white",
+    "red",    "orange", "yellow", "green", "cyan", "blue",
+    "purple", "pink",   "brown",  "black", "grey", "white",
 };
 enum { RED, ORANGE, YELLOW, GREEN, CYAN, BLUE, PURPLE, PINK, BROWN, BLACK, GREY, WHITE };
 

@@ -41,9 +41,10 @@ lk_code lk_gif_scan(lk_blob b, unsigned *ret_frames, lk_err *err)
             unsigned right = u16le(p) + u16le(p + 4), bottom = u16le(p + 2) + u16le(p + 6);
             frames++;
             if (right > LK_MAX_IMAGE_SIDE || bottom > LK_MAX_IMAGE_SIDE) {
-                return lk_fail(err, LK_E_LIMIT,
-                               "frame %u of the gif reaches to %u x %u, over the limit of %u a side",
-                               frames, right, bottom, LK_MAX_IMAGE_SIDE);
+                return lk_fail(
+                    err, LK_E_LIMIT,
+                    "frame %u of the gif reaches to %u x %u, over the limit of %u a side", frames,
+                    right, bottom, LK_MAX_IMAGE_SIDE);
             }
             if (frames > LK_MAX_FRAMES) {
                 return lk_fail(err, LK_E_LIMIT, "the gif has more than %u frames", LK_MAX_FRAMES);
@@ -100,8 +101,8 @@ lk_jpeg_frame lk_jpeg_scan(lk_blob b)
             at += marker == 0xff ? 1 : 2;
             continue;
         }
-        bool is_frame = marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 &&
-                        marker != 0xcc;
+        bool is_frame =
+            marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
         if (is_frame && b.n - at >= 10) {
             return (lk_jpeg_frame){
                 .precision = b.p[at + 4],
@@ -140,8 +141,7 @@ bool lk_container_is_cut(lk_image_format format, lk_blob b)
     case LK_IMG_PNG:
         return !ends_with_mark(b, "IEND", 4);
     case LK_IMG_WEBP:
-        return b.n < 12 ||
-               b.n - 8 < ((size_t)u16le(b.p + 4) | (size_t)u16le(b.p + 6) << 16);
+        return b.n < 12 || b.n - 8 < ((size_t)u16le(b.p + 4) | (size_t)u16le(b.p + 6) << 16);
     default:
         return false;
     }

@@ -2,9 +2,9 @@
  *
  * The order matters: size of the file, magic bytes, the file's own structure, the header as libvips
  * reads it, the limits, and only then pixels. Rows come in strips and go straight to where they
- * belong in the upright picture, so the peak is the picture itself plus what the format's decoder must hold. All
- * decodes of the process share one budget; a big picture waits until it fits, so that many at once
- * need no more memory than one may. */
+ * belong in the upright picture, so the peak is the picture itself plus what the format's decoder
+ * must hold. All decodes of the process share one budget; a big picture waits until it fits, so
+ * that many at once need no more memory than one may. */
 #include <pthread.h>
 
 #include "image/container.h"

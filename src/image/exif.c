@@ -214,7 +214,8 @@ static void see_position(parse *x, const entry *e)
         break;
     case 2:
     case 4:
-        /* Degrees, minutes, seconds; minutes with a fraction leave the seconds 0/0 in some files. */
+        /* Degrees, minutes, seconds; minutes with a fraction leave the seconds 0/0 in some files.
+         */
         if (take_rational(x, e, 0, &v[0])) {
             (void)take_rational(x, e, 1, &v[1]);
             (void)take_rational(x, e, 2, &v[2]);

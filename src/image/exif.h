@@ -8,7 +8,8 @@
  * damaged or out of range stays empty, and orientation is 1 unless a valid one is found. */
 void lk_exif_parse(lk_blob bytes, bool want_gps, lk_exif *ret);
 
-/* The same from ImageMagick's text form ("\nexif\n  1234\n4578..."), as it stands in PNG comments. */
+/* The same from ImageMagick's text form ("\nexif\n  1234\n4578..."), as it stands in PNG comments.
+ */
 void lk_exif_parse_hex(const char *text, bool want_gps, lk_exif *ret);
 
 #endif

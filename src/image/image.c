@@ -123,8 +123,8 @@ lk_image_format lk_image_sniff(lk_blob bytes)
         return LK_IMG_JP2;
     }
     /* Two letters are a weak sign, so the size of the header behind them must be a real one. */
-    if (HAS(0, "BM") && bytes.n >= 18 && bytes.p[15] == 0 && bytes.p[16] == 0 &&
-        bytes.p[17] == 0 && (bytes.p[14] == 12 || bytes.p[14] >= 40)) {
+    if (HAS(0, "BM") && bytes.n >= 18 && bytes.p[15] == 0 && bytes.p[16] == 0 && bytes.p[17] == 0 &&
+        (bytes.p[14] == 12 || bytes.p[14] >= 40)) {
         return LK_IMG_BMP;
     }
     if (bytes.n >= 3 && bytes.p[0] == 'P' && bytes.p[1] >= '1' && bytes.p[1] <= '6' &&

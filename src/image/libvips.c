@@ -12,8 +12,15 @@ struct lk_vips {
     lk_vips_info info;
 };
 
+/* A library prints nothing: what libvips warns of is either harmless or comes back as a failure. */
+static void swallow(const char *domain, GLogLevelFlags level, const char *message, void *ctx)
+{
+    (void)domain, (void)level, (void)message, (void)ctx;
+}
+
 lk_code lk_vips_start(lk_err *err)
 {
+    g_log_set_handler("VIPS", G_LOG_LEVEL_WARNING, swallow, NULL);
     if (VIPS_INIT("lookalike"))
         return lk_fail(err, LK_E_INTERNAL, "libvips does not start");
     vips_concurrency_set(1);
@@ -84,12 +91,15 @@ static bool is_readable(lk_image_format format)
 lk_code lk_vips_open(lk_blob bytes, lk_image_format format, lk_vips **ret, lk_err *err)
 {
     if (!is_readable(format))
-        return lk_fail(err, LK_E_UNSUPPORTED, "%s pictures are not read: their loader is not trusted",
+        return lk_fail(err, LK_E_UNSUPPORTED,
+                       "%s pictures are not read: their loader is not trusted",
                        lk_image_format_name(format));
     VipsImage *im = load(bytes, format);
     if (!im)
-        return lk_fail(err, LK_E_CORRUPT, "the %s picture's header is damaged or of a kind that is "
-                                          "not read", lk_image_format_name(format));
+        return lk_fail(err, LK_E_CORRUPT,
+                       "the %s picture's header is damaged or of a kind that is "
+                       "not read",
+                       lk_image_format_name(format));
     lk_vips *v = lk_calloc(1, sizeof *v);
     if (!v) {
         g_object_unref(im);
@@ -159,14 +169,14 @@ const char *lk_vips_exif_comment(lk_vips *v)
 /* ---- to 8-bit RGB ---- */
 
 /* Replace *im by what a step made of it; false when the step failed. */
-static bool step(VipsImage **im, int failed, VipsImage *out)
+static bool step(VipsImage **im, int failed, VipsImage *const *out)
 {
     if (failed) {
         vips_error_clear();
         return false;
     }
     g_object_unref(*im);
-    *im = out;
+    *im = *out;
     return true;
 }
 
@@ -191,9 +201,9 @@ static bool to_srgb(VipsImage **im)
     bool cmyk = type == VIPS_INTERPRETATION_CMYK;
     if (cmyk || has_other_profile(*im)) {
         int failed = vips_icc_transform(*im, &out, "srgb", "embedded", TRUE, "input_profile",
-                                        cmyk ? "cmyk" : "srgb", "intent",
-                                        VIPS_INTENT_PERCEPTUAL, "depth", 8, NULL);
-        if (step(im, failed, out))
+                                        cmyk ? "cmyk" : "srgb", "intent", VIPS_INTENT_PERCEPTUAL,
+                                        "depth", 8, NULL);
+        if (step(im, failed, &out))
             return true;
         /* A profile that is broken is no reason to refuse the picture. */
     }
@@ -204,7 +214,7 @@ static bool to_srgb(VipsImage **im)
         type = vips_image_get_bands(*im) < 3 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
     else
         type = VIPS_INTERPRETATION_sRGB;
-    return step(im, vips_colourspace(*im, &out, type, NULL), out);
+    return step(im, vips_colourspace(*im, &out, type, NULL), &out);
 }
 
 static bool to_bytes(VipsImage **im)
@@ -216,20 +226,27 @@ static bool to_bytes(VipsImage **im)
         VipsArrayDouble *background = vips_array_double_new(white, n < 3 ? 1 : 3);
         int failed = vips_flatten(*im, &out, "background", background, NULL);
         vips_area_unref(VIPS_AREA(background));
-        if (!step(im, failed, out))
+        if (!step(im, failed, &out))
             return false;
     }
     int bands = vips_image_get_bands(*im);
     if (bands != 1 && bands != 3) {
         out = NULL;
-        if (!step(im, vips_extract_band(*im, &out, 0, "n", bands > 3 ? 3 : 1, NULL), out))
+        if (!step(im, vips_extract_band(*im, &out, 0, "n", bands > 3 ? 3 : 1, NULL), &out))
             return false;
     }
     if (vips_image_get_format(*im) != VIPS_FORMAT_UCHAR) {
         out = NULL;
-        return step(im, vips_cast_uchar(*im, &out, NULL), out);
+        return step(im, vips_cast_uchar(*im, &out, NULL), &out);
     }
     return true;
+}
+
+/* VIPS_REGION_ADDR for column 0, without its sign conversions: rows are asked for whole, so that
+ * only the top of what the region holds can differ. */
+static const unsigned char *row_at(const VipsRegion *r, int y)
+{
+    return r->data + (ptrdiff_t)(y - r->valid.top) * r->bpl;
 }
 
 static bool copy_rows(VipsImage *im, lk_canvas *to)
@@ -241,8 +258,8 @@ static bool copy_rows(VipsImage *im, lk_canvas *to)
         VipsRect rect = {0, y, w, h - y < STRIP_ROWS ? h - y : STRIP_ROWS};
         ok = vips_region_prepare(r, &rect) == 0;
         if (ok)
-            lk_canvas_put(to, (unsigned)y, (unsigned)rect.height, VIPS_REGION_ADDR(r, 0, y),
-                          VIPS_REGION_LSKIP(r), (unsigned)vips_image_get_bands(im));
+            lk_canvas_put(to, (unsigned)y, (unsigned)rect.height, row_at(r, y), (size_t)r->bpl,
+                          (unsigned)vips_image_get_bands(im));
     }
     if (r)
         g_object_unref(r);
@@ -266,9 +283,9 @@ lk_code lk_vips_encode(const lk_image *im, lk_image_format format, int quality, 
     void *p = NULL;
     size_t n = 0;
     int failed = -1;
-    VipsImage *v = vips_image_new_from_memory(im->px, (size_t)im->width * im->height * 3,
-                                              (int)im->width, (int)im->height, 3,
-                                              VIPS_FORMAT_UCHAR);
+    VipsImage *v =
+        vips_image_new_from_memory(im->px, (size_t)im->width * im->height * 3, (int)im->width,
+                                   (int)im->height, 3, VIPS_FORMAT_UCHAR);
     if (v && format == LK_IMG_JPEG)
         failed = vips_jpegsave_buffer(v, &p, &n, "Q", quality, "strip", TRUE, NULL);
     else if (v && format == LK_IMG_WEBP)

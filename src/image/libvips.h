@@ -14,8 +14,8 @@ typedef struct lk_vips lk_vips;
 typedef struct lk_vips_info {
     unsigned width, height, frames;
     unsigned bands, sample_bytes;
-    unsigned orientation;  /* of the container, 1..8; 1 where the loader has applied it */
-    bool holds_all;        /* interlaced or progressive: the decoder holds the whole picture */
+    unsigned orientation; /* of the container, 1..8; 1 where the loader has applied it */
+    bool holds_all;       /* interlaced or progressive: the decoder holds the whole picture */
 } lk_vips_info;
 
 LK_CHECK lk_code lk_vips_start(lk_err *err);

@@ -3,9 +3,9 @@
  * For each output pixel the filter is centred on its place in the source and, when the picture
  * shrinks, stretched by the reduction, which is what makes it antialiased. Weights are computed in
  * double, normalised to a sum of one, and rounded to 22 fractional bits; sums are taken in int32,
- * started at one half, and clipped to 8 bits. The horizontal pass comes first and only over the rows
- * that the vertical pass will read; a pass that would change nothing is left out. Integer sums do
- * not depend on their order, so the AVX2 path gives the same bits as the plain one. */
+ * started at one half, and clipped to 8 bits. The horizontal pass comes first and only over the
+ * rows that the vertical pass will read; a pass that would change nothing is left out. Integer sums
+ * do not depend on their order, so the AVX2 path gives the same bits as the plain one. */
 #include "image/resize.h"
 
 #include <math.h>
@@ -135,11 +135,10 @@ static void across_plain(const weights *k, const unsigned char *in, unsigned cha
 }
 
 #if defined(__x86_64__)
-/* Two source pixels at once: lanes 0-3 hold one as R G B x, lanes 4-7 the next. Loads of 8 bytes read
- * two bytes past the second pixel, so the last pairs of a row are left to the plain loop. */
+/* Two source pixels at once: lanes 0-3 hold one as R G B x, lanes 4-7 the next. Loads of 8 bytes
+ * read two bytes past the second pixel, so the last pairs of a row are left to the plain loop. */
 __attribute__((target("avx2"))) static void across_avx2(const weights *k, unsigned width,
-                                                        const unsigned char *in,
-                                                        unsigned char *out)
+                                                        const unsigned char *in, unsigned char *out)
 {
     const __m128i spread = _mm_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, -1, -1, -1, -1, -1, -1, -1, -1);
     for (unsigned i = 0; i < k->n; i++) {
@@ -154,8 +153,7 @@ __attribute__((target("avx2"))) static void across_avx2(const weights *k, unsign
             sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(v, c));
         }
         int32_t s[4];
-        __m128i both =
-            _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+        __m128i both = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
         _mm_storeu_si128((__m128i *)s, both);
         for (; t < n; t++)
             for (int c = 0; c < 3; c++)
@@ -180,8 +178,8 @@ static void across(const weights *k, unsigned width, const unsigned char *in, un
 
 /* ---- down ---- */
 
-/* One output row of n bytes from count rows; sums[n] is scratch. The loops are over neighbours, so that the compiler
- * turns them into vector code. */
+/* One output row of n bytes from count rows; sums[n] is scratch. The loops are over neighbours, so
+ * that the compiler turns them into vector code. */
 static void down(const int32_t *w, unsigned count, const unsigned char *in, size_t row_bytes,
                  size_t n, int32_t *restrict sums, unsigned char *restrict out)
 {
@@ -204,8 +202,8 @@ static lk_code pass_down(const lk_image *src, unsigned first_row, const weights 
     lk_code code = sums ? lk_image_new(ret, src->width, k->n, err)
                         : lk_fail(err, LK_E_NOMEM, "out of memory for resizing");
     for (unsigned i = 0; !code && i < k->n; i++)
-        down(k->w + (size_t)i * k->taps, k->count[i],
-             src->px + (k->first[i] - first_row) * row, row, row, sums, ret->px + i * row);
+        down(k->w + (size_t)i * k->taps, k->count[i], src->px + (k->first[i] - first_row) * row,
+             row, row, sums, ret->px + i * row);
     lk_free(sums);
     return code;
 }

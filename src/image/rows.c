@@ -15,8 +15,8 @@ void lk_canvas_init(lk_canvas *c, lk_image *im, unsigned orientation)
         .im = im,
         .width = w,
         .height = h,
-        .origin = (flips_x ? (size_t)along_x * (w - 1) : 0) +
-                  (flips_y ? (size_t)along_y * (h - 1) : 0),
+        .origin =
+            (flips_x ? (size_t)along_x * (w - 1) : 0) + (flips_y ? (size_t)along_y * (h - 1) : 0),
         .step_x = flips_x ? -along_x : along_x,
         .step_y = flips_y ? -along_y : along_y,
     };

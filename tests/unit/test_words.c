@@ -15,7 +15,7 @@ static void check(const char *text, size_t n, const int64_t *want)
     lk_err err;
     int64_t ids[32];
     size_t got = 0;
-    test_ok(lk_words_new(LK_STR(vocab), &w, &err), &err);
+    test_ok(lk_words_new(lk_str_of(vocab), &w, &err), &err);
     test_ok(lk_words_tokenize(w, lk_str_of(text), LK_ARRAY_LEN(ids), ids, &got, &err), &err);
     if (got != n)
         fail_msg("\"%s\": %zu terms, not %zu", text, got, n);
@@ -67,7 +67,7 @@ static void a_text_is_cut_at_the_most_terms(void **state)
     lk_err err;
     int64_t ids[3] = {-1, -1, -1};
     size_t n = 0;
-    test_ok(lk_words_new(LK_STR(vocab), &w, &err), &err);
+    test_ok(lk_words_new(lk_str_of(vocab), &w, &err), &err);
     test_ok(lk_words_tokenize(w, LK_STR("boat a boat a"), 2, ids, &n, &err), &err);
     assert_int_equal(n, 2);
     assert_int_equal(ids[2], -1);
@@ -92,7 +92,7 @@ static lk_code make_and_use(void *ctx, lk_err *err)
     int64_t ids[8];
     size_t n;
     (void)ctx;
-    lk_code code = lk_words_new(LK_STR(vocab), &w, err);
+    lk_code code = lk_words_new(lk_str_of(vocab), &w, err);
     if (!code)
         code = lk_words_tokenize(w, LK_STR("a hot dog 帆船"), 8, ids, &n, err);
     lk_words_free(w);
