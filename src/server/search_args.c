@@ -200,6 +200,8 @@ static lk_code read_item(lk_search_args *a, const lk_jval *item, lk_err *err)
 /* The fault is in list[i]: say so in the field and in the sentence. */
 static lk_code at_item(lk_err *err, lk_code code, const char *list, size_t i)
 {
+    if (strcmp(err->field, list) == 0)
+        return code; /* the list as a whole is at fault */
     char field[sizeof err->field];
     int column = err->column;
     snprintf(field, sizeof field, err->field[0] ? "%s[%zu].%.20s" : "%s[%zu]", list, i, err->field);
