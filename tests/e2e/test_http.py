@@ -32,7 +32,7 @@ def picture(shade, size=(64, 48), kind="PNG"):
 
 def assert_error(answer, status, code=None, field=None):
     """The one form of errors."""
-    assert answer.status_code == status, answer.text
+    assert answer.status_code == status, answer.text[:300]
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     body = answer.json()
@@ -45,6 +45,17 @@ def assert_error(answer, status, code=None, field=None):
     if field is not None:
         assert error.get("field", "") == field, error
     return error
+
+
+def raw(server, method, path):
+    """Status and body for a path as it stands; requests would tidy it."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
+        s.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        data = b""
+        while chunk := s.recv(65536):
+            data += chunk
+    head, _, body = data.partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
 
 
 # ---- one picture
@@ -107,22 +118,20 @@ def test_an_id_may_be_any_text(start_server, name):
     assert added.status_code == 201, added.text
     assert added.json()["results"][0]["id"] == name
 
-    def raw(method, path):
-        # requests tidies paths such as "..", so the request line is written by hand.
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as s:
-            s.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-            data = b""
-            while chunk := s.recv(65536):
-                data += chunk
-        head, _, body = data.partition(b"\r\n\r\n")
-        return int(head.split()[1]), body
-
-    status, body = raw("GET", f"/v1/images/{encoded}")
+    url = f"/v1/images/{encoded}"
+    status, body = raw(server, "GET", url)
     assert status == 200
     assert json.loads(body)["id"] == name
-    assert raw("GET", f"/v1/images/{encoded}/original") == (200, picture(2))
-    assert raw("DELETE", f"/v1/images/{encoded}")[0] == 204
-    assert raw("GET", f"/v1/images/{encoded}")[0] == 404
+    assert raw(server, "GET", f"{url}/original") == (200, picture(2))
+    assert raw(server, "DELETE", url)[0] == 204
+    assert raw(server, "GET", url)[0] == 404
+
+
+def test_a_broken_escape_is_refused(filled):
+    for path in ["/v1/images/a%zz", "/v1/images/%00", "/v1/images/%ff", "/v1/images?filter=%f"]:
+        status, body = raw(filled, "GET", path)
+        assert status == 400, path
+        assert json.loads(body)["error"]["code"] == "invalid"
 
 
 def test_metadata_is_merged_and_null_removes(start_server):
@@ -221,7 +230,7 @@ def search(server, body, **kw):
 
 
 def ids_of(answer):
-    assert answer.status_code == 200, answer.text
+    assert answer.status_code == 200, answer.text[:300]
     return [h["id"] for h in answer.json()["results"]]
 
 
@@ -359,7 +368,7 @@ def test_the_old_search_takes_words_or_a_picture_in_three_forms(filled, photos):
     want = ids_of(search(filled, {"text": "dog", "top_k": 4}))
 
     def ids(answer):
-        assert answer.status_code == 200, answer.text
+        assert answer.status_code == 200, answer.text[:300]
         assert answer.json()["success"] is True
         return [r["image_id"] for r in answer.json()["results"]]
 
@@ -476,7 +485,6 @@ def test_unknown_addresses_and_methods_are_told(filled):
     assert_error(requests.get(f"{filled.url}/v2", timeout=20), 404, "not_found")
     assert_error(requests.get(f"{filled.url}/assets/nope.js", timeout=20), 404)
     assert_error(requests.get(f"{filled.url}/assets/%2e%2e", timeout=20), 404)
-    assert_error(requests.get(f"{filled.url}/v1/images/a%zz", timeout=20), 400)
     assert_error(requests.get(f"{filled.url}/v1/images?limit=0", timeout=20), 400, field="limit")
     assert_error(requests.get(f"{filled.url}/v1/images?cursor=bad", timeout=20), 400)
     answer = requests.put(f"{filled.url}/v1/images", timeout=20)
