@@ -65,7 +65,7 @@ static uint16_t port_of(int fd)
 lk_code lk_listen_on(const char *where, int *ret_fd, uint16_t *ret_port, char *url, size_t url_size,
                      lk_err *err)
 {
-    char host[256], port[8];
+    char host[256] = "", port[8] = "";
     lk_code code = split(where, host, sizeof host, port, sizeof port, err);
     if (code)
         return code;

@@ -15,7 +15,8 @@
 
 double lk_request_ms(const lk_request *rq)
 {
-    return (double)((lk_now_ns() - rq->start_ns) / 1000) / 1000.0;
+    uint64_t us = (lk_now_ns() - rq->start_ns) / 1000;
+    return (double)us / 1000.0;
 }
 
 lk_code lk_add_upload(lk_request *rq, const lk_add *add, lk_added *ret, lk_err *err)

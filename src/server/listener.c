@@ -22,6 +22,7 @@
 #include <microhttpd.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -180,8 +181,8 @@ static void read_head(conn *c, const char *method)
     (void)MHD_get_connection_values(c->mhd, MHD_HEADER_KIND, see_header, rq);
     if (!rq->id[0]) {
         uint64_t n = atomic_fetch_add_explicit(&rq->server->id_next, 1, memory_order_relaxed);
-        snprintf(rq->id, sizeof rq->id, "%016llx",
-                 (unsigned long long)(rq->server->id_seed + n * 0x9E3779B97F4A7C15u));
+        n = rq->server->id_seed + n * 0x9E3779B97F4A7C15u;
+        snprintf(rq->id, sizeof rq->id, "%016" PRIx64, n);
     }
 }
 

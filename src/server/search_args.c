@@ -354,16 +354,16 @@ static lk_code form_text(const lk_body *body, const char *name, lk_str *ret, boo
 static lk_code form_int(const lk_body *body, const char *name, int64_t min, int64_t max,
                         int64_t *ret, lk_err *err)
 {
-    lk_str text;
-    bool found;
+    lk_str text = {"", 0};
+    bool found = false;
     lk_code code = form_text(body, name, &text, &found, err);
     return code || !found || !text.n ? code : lk_text_int(name, text, min, max, ret, err);
 }
 
 static lk_code form_weight(const lk_body *body, const char *name, float *ret, lk_err *err)
 {
-    lk_str text;
-    bool found;
+    lk_str text = {"", 0};
+    bool found = false;
     double v = 1;
     lk_code code = form_text(body, name, &text, &found, err);
     if (!code && found)
@@ -439,7 +439,7 @@ lk_code lk_search_args_form(lk_search_args *a, const lk_body *body, int64_t max_
 {
     lk_search *s = &a->search;
     int64_t top_k = (int64_t)s->top_k < max_results ? (int64_t)s->top_k : max_results, offset = 0;
-    lk_str text;
+    lk_str text = {"", 0};
     bool found = false;
     lk_code code = form_known(body, err);
     if (!code)

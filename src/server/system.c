@@ -106,7 +106,7 @@ static void write_gauges(lk_server *s, const lk_stats *st, lk_buf *out)
     lk_gauge_write(out, "process_resident_memory_bytes", "Resident memory.",
                    (double)lk_os_rss_bytes());
     lk_gauge_write(out, "lookalike_uptime_seconds", "Seconds since the server began.",
-                   (double)((lk_now_ns() - s->started_ns) / 1000000000u));
+                   (double)(lk_now_ns() - s->started_ns) / 1e9);
     lk_buf_puts(out, "# HELP lookalike_info What runs here.\n# TYPE lookalike_info gauge\n");
     lk_buf_printf(out, "lookalike_info{version=\"%s\",model=\"%s\"} 1\n", LK_VERSION,
                   st->model_name);

@@ -353,13 +353,14 @@ def test_older_clients_upload_and_search(start_server, photos):
     assert {"score", "category", "color_scheme", "filename"} <= set(best)
     scheme = best["color_scheme"]
     with photos[2].open("rb") as file:
-        only = requests.post(f"{server.url}/api/search_with_filters", files={"file": file}, timeout=30,
-                             data={"color_scheme": scheme, "category": best["category"]}).json()
+        only = requests.post(f"{server.url}/api/search_with_filters", files={"file": file},
+                             data={"color_scheme": scheme, "category": best["category"]},
+                             timeout=30).json()
     assert only["results"][0]["image_id"] == ids[2]
     assert all(r["color_scheme"] == scheme for r in only["results"])
     with photos[2].open("rb") as file:
-        evil = requests.post(f"{server.url}/api/search_with_filters", files={"file": file}, timeout=30,
-                             data={"category": 'x" or category != "'})
+        evil = requests.post(f"{server.url}/api/search_with_filters", files={"file": file},
+                             data={"category": 'x" or category != "'}, timeout=30)
     assert evil.json()["results"] == []
 
 
