@@ -30,11 +30,11 @@ struct lk_session {
 /* ---- the library ---- */
 
 static const char *const known_names[] = {
-#ifdef LK_ONNXRUNTIME_DIR
-    LK_ONNXRUNTIME_DIR "/libonnxruntime.so.1", /* beside the checkout, from tools/setup */
-#endif
 #ifdef LK_PRIVATE_LIBDIR
     LK_PRIVATE_LIBDIR "/libonnxruntime.so.1", /* installed with the program */
+#endif
+#ifdef LK_ONNXRUNTIME_DIR
+    LK_ONNXRUNTIME_DIR "/libonnxruntime.so.1", /* beside the checkout, from tools/setup */
 #endif
     "libonnxruntime.so.1",
     "libonnxruntime.so.1.21",
@@ -383,8 +383,8 @@ static lk_code wrap(lk_session *s, const lk_tensor *t, OrtValue **ret, lk_err *e
                   "the model's input", err);
 }
 
-static lk_code copy_out(lk_session *s, OrtValue *v, const char *name, size_t n_floats,
-                        float *ret, lk_err *err)
+static lk_code copy_out(lk_session *s, OrtValue *v, const char *name, size_t n_floats, float *ret,
+                        lk_err *err)
 {
     const OrtApi *a = s->rt->api;
     OrtTensorTypeAndShapeInfo *si = NULL;

@@ -143,10 +143,10 @@ static void take_chinese(const lk_words *w, lk_str run, out *o)
     while (run.n && o->n < o->max) {
         size_t ends[64], n = 0, at = 0, taken = 0;
         size_t most = w->max_chars < LK_ARRAY_LEN(ends) ? w->max_chars : LK_ARRAY_LEN(ends);
-        while (at < run.n && n < most) {
+        do { /* one character at least, whatever the list holds */
             (void)lk_utf8_next(run, &at);
             ends[n++] = at;
-        }
+        } while (at < run.n && n < most);
         for (size_t k = n; k > 0 && !taken; k--)
             if (put_known(w, (lk_str){run.p, ends[k - 1]}, o))
                 taken = ends[k - 1];
