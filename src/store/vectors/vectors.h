@@ -17,6 +17,15 @@
 #include "base/thread.h"
 #include "filter/filter.h"
 
+#define LK_MAX_DIM 4096
+#define LK_MAX_K 16384
+#define LK_MAX_VECTOR_ID_BYTES 512
+#define LK_MAX_BATCH_ROWS 65536
+#define LK_MAX_ATTRS 512
+#define LK_MAX_ATTR_NAME_BYTES 256
+#define LK_MAX_ATTR_BYTES 65536
+#define LK_MAX_SPACE_BYTES 512
+
 typedef struct lk_vectors lk_vectors;
 
 typedef enum lk_metric { LK_METRIC_COSINE, LK_METRIC_IP, LK_METRIC_L2 } lk_metric;
@@ -56,8 +65,8 @@ typedef struct lk_vector_row {
 } lk_vector_row;
 
 /* All or nothing, durable when it returns; replaces rows of the same id whole. A type that differs
- * from an attribute's earlier one is LK_E_INVALID naming it. The same id twice in one batch:
- * LK_E_INVALID. */
+ * from an attribute's earlier one is LK_E_INVALID naming it (a whole number may go where reals
+ * are). The same id twice in one batch: LK_E_INVALID. No vector and no such id: LK_E_NOT_FOUND. */
 LK_CHECK lk_code lk_vectors_upsert(lk_vectors *v, size_t n, const lk_vector_row *rows, lk_err *err);
 LK_CHECK lk_code lk_vectors_delete(lk_vectors *v, size_t n, const lk_str *ids, size_t *ret_deleted,
                                    lk_err *err);
