@@ -1,0 +1,10 @@
+/* The commands, each in the file of its name. */
+#ifndef LK_CLI_COMMANDS_H
+#define LK_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+extern const cli_command cmd_init, cmd_add, cmd_search, cmd_similar, cmd_get, cmd_list, cmd_rm,
+    cmd_info, cmd_verify, cmd_serve, cmd_index, cmd_model, cmd_demo, cmd_completions, cmd_man;
+
+#endif
