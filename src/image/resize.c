@@ -1,4 +1,6 @@
-/* Pillow's resampling, bit for bit (Pillow, src/libImaging/Resample.c, describes the same sums).
+/* Pillow's resampling, bit for bit (Pillow, src/libImaging/Resample.c, describes the same sums), as
+ * every version up to 12 does it and so every published model was trained with it; Pillow 13 takes
+ * the passes in the other order for some shapes.
  *
  * For each output pixel the filter is centred on its place in the source and, when the picture
  * shrinks, stretched by the reduction, which is what makes it antialiased. Weights are computed in

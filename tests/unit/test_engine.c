@@ -361,7 +361,7 @@ static void filters_and_minimum_scores_narrow(void **state)
         {"width == 348 && height == 348", "ab"},
         {"filename like \"Granny%\" and not (shop == 'north')", "b"},
         {"created_at >= timestamp_ms(0)", "abc"},
-        {"never_seen == 1", ""},
+        {"metadata['never_seen'] == 1", ""},
     };
     lk_search_default(&s);
     s.parts = &part;

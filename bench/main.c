@@ -1,0 +1,240 @@
+/* bench PHOTOS: adding beside the bare model, flat search, search over HTTP, memory.
+ *
+ * Rates are given beside what bounds them in the same run: adding beside the model alone on
+ * pictures that are decoded already, search beside the time to read the vectors. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "base/thread.h"
+#include "bench.h"
+#include "engine/engine.h"
+#include "image/image.h"
+#include "kern/kern.h"
+#include "model/model.h"
+#include "model/preprocess.h"
+#include "server/server.h"
+#include "store/vectors/vectors.h"
+
+#define MAX_PHOTOS 1000
+
+typedef struct photo {
+    unsigned char *bytes;
+    size_t n;
+    lk_picture pic;
+} photo;
+
+static photo photos[MAX_PHOTOS];
+static size_t n_photos;
+
+static void read_photos(const char *dir)
+{
+    DIR *d = opendir(dir);
+    for (struct dirent *e; d && (e = readdir(d)) && n_photos < MAX_PHOTOS;) {
+        char path[1024];
+        photo *p = &photos[n_photos];
+        lk_err err;
+        snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
+        if (e->d_name[0] == '.' || lk_os_read_file(path, 0, &p->bytes, &p->n, &err))
+            continue;
+        if (lk_picture_decode((lk_blob){p->bytes, p->n}, NULL, false, &p->pic, &err))
+            lk_free(p->bytes);
+        else
+            n_photos++;
+    }
+    if (d)
+        closedir(d);
+}
+
+/* ---- adding ---- */
+
+typedef struct work {
+    lk_model *model;
+    lk_engine *engine;
+    size_t repeat;
+} work;
+
+static void bare(void *ctx, size_t i)
+{
+    work *w = ctx;
+    float v[LK_MAX_DIM];
+    lk_err err;
+    const lk_image *im = &photos[i % n_photos].pic.image;
+    bench_ok(lk_model_embed_images(w->model, 1, &im, v, &err), &err);
+}
+
+static void add(void *ctx, size_t i)
+{
+    work *w = ctx;
+    lk_arena a;
+    lk_added out;
+    lk_err err;
+    char id[32];
+    snprintf(id, sizeof id, "%zu", i);
+    lk_add in = {.bytes = {photos[i % n_photos].bytes, photos[i % n_photos].n},
+                 .id = lk_str_of(id)};
+    lk_arena_init(&a, 0);
+    bench_ok(lk_engine_add(w->engine, &in, &a, &out, &err), &err);
+    lk_arena_release(&a);
+}
+
+static double rate(lk_for_fn *fn, work *w, size_t n, unsigned threads)
+{
+    lk_err err;
+    uint64_t t0 = lk_now_ns();
+    bench_ok(lk_parallel_for(n, threads, 1, fn, w, &err), &err);
+    return (double)n / ((double)(lk_now_ns() - t0) / 1e9);
+}
+
+static void bench_adding(unsigned threads)
+{
+    char dir[256];
+    lk_engine_opts eo;
+    lk_model_opts mo;
+    work w = {0};
+    lk_err err;
+    size_t n = n_photos * 4;
+    bench_dir_make(dir);
+    lk_model_opts_default(&mo);
+    bench_ok(lk_model_open("mini", &mo, &w.model, &err), &err);
+    bench_ok(lk_opt_defaults(lk_engine_opt_table, &eo, &err), &err);
+    eo.data_dir = dir;
+    bench_ok(lk_engine_open(&eo, LK_OPEN_CREATE, &w.engine, &err), &err);
+    (void)rate(bare, &w, n_photos, threads); /* warm up */
+    double model = rate(bare, &w, n, threads);
+    double whole = rate(add, &w, n, threads * 2);
+    printf("add, %u cores: %.0f images/s; the model alone on decoded pictures %.0f images/s: %.0f "
+           "%%\n",
+           threads, whole, model, 100 * whole / model);
+    printf("memory after adding %zu pictures: %.0f MiB resident\n", n,
+           (double)lk_os_rss_bytes() / (1 << 20));
+    lk_engine_close(w.engine);
+    lk_model_close(w.model);
+    bench_dir_remove(dir);
+}
+
+/* ---- search ---- */
+
+#define DIM 512
+
+static void fill(lk_vectors *v, size_t n, size_t dim)
+{
+    enum { BATCH = 1000 };
+    static char ids[BATCH][24];
+    lk_vector_row rows[BATCH];
+    lk_err err;
+    float *x = lk_alloc_array(BATCH * dim, sizeof *x);
+    for (size_t at = 0; x && at < n; at += BATCH) {
+        size_t m = n - at < BATCH ? n - at : BATCH;
+        for (size_t i = 0; i < m; i++) {
+            snprintf(ids[i], sizeof ids[i], "v%zu", at + i);
+            bench_vector(at + i + 1, dim, x + i * dim);
+            rows[i] = (lk_vector_row){.id = lk_str_of(ids[i]), .vector = x + i * dim};
+        }
+        bench_ok(lk_vectors_upsert(v, m, rows, &err), &err);
+    }
+    lk_free(x);
+}
+
+static void bench_flat(size_t n)
+{
+    char dir[256];
+    lk_vectors_opts vo;
+    lk_vectors *v = NULL;
+    lk_err err;
+    bench_times t = {0};
+    float q[DIM];
+    bench_dir_make(dir);
+    lk_vectors_opts_default(&vo);
+    vo.dim = DIM;
+    vo.space = "bench";
+    vo.index = "flat";
+    vo.create = true;
+    bench_ok(lk_vectors_open(dir, &vo, &v, &err), &err);
+    uint64_t t0 = lk_now_ns();
+    fill(v, n, DIM);
+    double fill_s = (double)(lk_now_ns() - t0) / 1e9;
+    for (uint64_t i = 0; i < 300; i++) {
+        lk_arena a;
+        lk_vectors_found found;
+        lk_vectors_query query = {.vector = q, .k = 10};
+        bench_vector(1000000 + i, DIM, q);
+        lk_arena_init(&a, 0);
+        t0 = lk_now_ns();
+        bench_ok(lk_vectors_search(v, &query, &a, &found, &err), &err);
+        bench_add(&t, (double)(lk_now_ns() - t0) / 1000);
+        lk_arena_release(&a);
+    }
+    double p50 = bench_percentile(&t, 0.5);
+    printf(
+        "flat search, %zu x %d f16, one thread: p50 %.0f us, p99 %.0f us (%.1f GB/s of vectors); "
+        "durable upsert %.0f/s\n",
+        n, DIM, p50, bench_percentile(&t, 0.99), (double)n * DIM * 2 / p50 / 1000,
+        (double)n / fill_s);
+    bench_release(&t);
+    lk_vectors_close(v);
+    bench_dir_remove(dir);
+}
+
+/* ---- HTTP ---- */
+
+static void bench_server(unsigned threads)
+{
+    char dir[256];
+    lk_engine_opts eo;
+    lk_server_opts so;
+    lk_server *s = NULL;
+    work w = {0};
+    lk_err err;
+    bench_times t = {0};
+    lk_buf body;
+    float q[256];
+    bench_dir_make(dir);
+    bench_ok(lk_opt_defaults(lk_engine_opt_table, &eo, &err), &err);
+    bench_ok(lk_opt_defaults(lk_server_opt_table, &so, &err), &err);
+    eo.data_dir = dir;
+    so.listen = "127.0.0.1:0";
+    so.access_log = false;
+    bench_ok(lk_engine_open(&eo, LK_OPEN_CREATE, &w.engine, &err), &err);
+    (void)rate(add, &w, n_photos * 4, threads * 2);
+    bench_ok(lk_server_open(&so, w.engine, NULL, &s, &err), &err);
+    bench_vector(7, 256, q);
+    lk_buf_init(&body, 0);
+    lk_buf_puts(&body, "{\"vector\":[");
+    for (size_t i = 0; i < 256; i++)
+        lk_buf_printf(&body, "%s%.6g", i ? "," : "", (double)q[i]);
+    lk_buf_puts(&body, "],\"top_k\":10,\"fields\":[\"id\"]}");
+    double rps = bench_http(lk_server_port(s), "/v1/search", body.p, 32, 4, &t);
+    printf("POST /v1/search by vector, %zu pictures, 32 connections: %.0f requests/s, p50 %.2f ms, "
+           "p99 %.2f ms\n",
+           n_photos * 4, rps, bench_percentile(&t, 0.5) / 1000, bench_percentile(&t, 0.99) / 1000);
+    lk_buf_release(&body);
+    bench_release(&t);
+    lk_server_close(s);
+    lk_engine_close(w.engine);
+    bench_dir_remove(dir);
+}
+
+int main(int argc, char **argv)
+{
+    lk_err err;
+    unsigned threads = lk_os_cpus();
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    bench_ok(lk_image_start(&err), &err);
+    printf("kernels: %s, processors: %u\n", lk_kern_best()->name, threads);
+    if (argc > 1)
+        read_photos(argv[1]);
+    if (n_photos) {
+        bench_adding(threads);
+        bench_server(threads);
+    } else {
+        puts("no photographs given: adding and serving are not measured");
+    }
+    bench_flat(1000);
+    bench_flat(100000);
+    return 0;
+}
