@@ -27,9 +27,4 @@ void bench_vector(uint64_t seed, size_t dim, float *ret);
 void bench_dir_make(char ret[256]);
 void bench_dir_remove(const char *dir);
 
-/* POST body to path at 127.0.0.1:port from n connections for seconds; returns requests a second.
- * Each connection sends its next request when the answer to the last has come. */
-double bench_http(uint16_t port, const char *path, const char *body, unsigned connections,
-                  double seconds, bench_times *times);
-
 #endif

@@ -1,4 +1,4 @@
-/* bench PHOTOS: adding beside the bare model, flat search, search over HTTP, memory.
+/* bench PHOTOS: adding beside the bare model, flat search, memory. bench/run adds search over HTTP.
  *
  * Rates are given beside what bounds them in the same run: adding beside the model alone on
  * pictures that are decoded already, search beside the time to read the vectors. */
@@ -17,7 +17,6 @@
 #include "kern/kern.h"
 #include "model/model.h"
 #include "model/preprocess.h"
-#include "server/server.h"
 #include "store/vectors/vectors.h"
 
 #define MAX_PHOTOS 1000
@@ -74,6 +73,7 @@ static void add(void *ctx, size_t i)
     lk_added out;
     lk_err err;
     char id[32];
+    /* An id of its own, or the same bytes would be recognised and cost nothing. */
     snprintf(id, sizeof id, "%zu", i);
     lk_add in = {.bytes = {photos[i % n_photos].bytes, photos[i % n_photos].n},
                  .id = lk_str_of(id)};
@@ -180,45 +180,6 @@ static void bench_flat(size_t n)
     bench_dir_remove(dir);
 }
 
-/* ---- HTTP ---- */
-
-static void bench_server(unsigned threads)
-{
-    char dir[256];
-    lk_engine_opts eo;
-    lk_server_opts so;
-    lk_server *s = NULL;
-    work w = {0};
-    lk_err err;
-    bench_times t = {0};
-    lk_buf body;
-    float q[256];
-    bench_dir_make(dir);
-    bench_ok(lk_opt_defaults(lk_engine_opt_table, &eo, &err), &err);
-    bench_ok(lk_opt_defaults(lk_server_opt_table, &so, &err), &err);
-    eo.data_dir = dir;
-    so.listen = "127.0.0.1:0";
-    so.access_log = false;
-    bench_ok(lk_engine_open(&eo, LK_OPEN_CREATE, &w.engine, &err), &err);
-    (void)rate(add, &w, n_photos * 4, threads * 2);
-    bench_ok(lk_server_open(&so, w.engine, NULL, &s, &err), &err);
-    bench_vector(7, 256, q);
-    lk_buf_init(&body, 0);
-    lk_buf_puts(&body, "{\"vector\":[");
-    for (size_t i = 0; i < 256; i++)
-        lk_buf_printf(&body, "%s%.6g", i ? "," : "", (double)q[i]);
-    lk_buf_puts(&body, "],\"top_k\":10,\"fields\":[\"id\"]}");
-    double rps = bench_http(lk_server_port(s), "/v1/search", body.p, 32, 4, &t);
-    printf("POST /v1/search by vector, %zu pictures, 32 connections: %.0f requests/s, p50 %.2f ms, "
-           "p99 %.2f ms\n",
-           n_photos * 4, rps, bench_percentile(&t, 0.5) / 1000, bench_percentile(&t, 0.99) / 1000);
-    lk_buf_release(&body);
-    bench_release(&t);
-    lk_server_close(s);
-    lk_engine_close(w.engine);
-    bench_dir_remove(dir);
-}
-
 int main(int argc, char **argv)
 {
     lk_err err;
@@ -228,12 +189,10 @@ int main(int argc, char **argv)
     printf("kernels: %s, processors: %u\n", lk_kern_best()->name, threads);
     if (argc > 1)
         read_photos(argv[1]);
-    if (n_photos) {
+    if (n_photos)
         bench_adding(threads);
-        bench_server(threads);
-    } else {
-        puts("no photographs given: adding and serving are not measured");
-    }
+    else
+        puts("no photographs given: adding is not measured");
     bench_flat(1000);
     bench_flat(100000);
     return 0;
