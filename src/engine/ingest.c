@@ -297,24 +297,10 @@ static lk_code check_add(const lk_add *add, lk_err *err)
                              LK_MAX_ID_BYTES, add->id.n);
     if (add->id.n && (memchr(add->id.p, 0, add->id.n) || !lk_utf8_valid(add->id)))
         return lk_fail_field(err, LK_E_INVALID, "id", "an id is UTF-8 without zero bytes");
-    if (add->meta.n > LK_MAX_META_BYTES)
-        return lk_fail_field(err, LK_E_LIMIT, "metadata", "metadata have at most %d bytes, not %zu",
-                             LK_MAX_META_BYTES, add->meta.n);
     if (add->meta.n == 0)
         return LK_OK;
     lk_json *json = NULL;
-    lk_code code = lk_json_parse(add->meta, &json, err);
-    if (code) {
-        lk_code same = lk_err_prefix(err, code, "metadata");
-        return same;
-    }
-    const lk_jval *root = lk_json_root(json);
-    if (lk_jval_type(root) != LK_J_OBJ)
-        code = lk_fail_field(err, LK_E_INVALID, "metadata", "metadata are an object, not %s",
-                             lk_jtype_name(lk_jval_type(root)));
-    else if (lk_jval_len(root) > LK_MAX_META_KEYS)
-        code = lk_fail_field(err, LK_E_LIMIT, "metadata", "metadata have at most %d keys, not %zu",
-                             LK_MAX_META_KEYS, lk_jval_len(root));
+    lk_code code = lk_record_parse_meta(add->meta, &json, err);
     lk_json_free(json);
     return code;
 }

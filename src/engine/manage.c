@@ -105,21 +105,13 @@ lk_code lk_engine_patch(lk_engine *e, lk_str id, lk_str patch, lk_arena *into, l
                         lk_err *err)
 {
     lk_json *json = NULL;
-    if (patch.n > LK_MAX_META_BYTES)
-        return lk_fail_field(err, LK_E_LIMIT, "metadata", "metadata have at most %d bytes, not %zu",
-                             LK_MAX_META_BYTES, patch.n);
-    lk_code code = lk_json_parse(patch, &json, err);
+    uint64_t key = lk_keylock_hash('i', id.p, id.n);
+    lk_code code = lk_record_parse_meta(patch, &json, err);
     if (code)
         return code;
-    if (lk_jval_type(lk_json_root(json)) != LK_J_OBJ) {
-        code = lk_fail_field(err, LK_E_INVALID, "metadata", "metadata are an object, not %s",
-                             lk_jtype_name(lk_jval_type(lk_json_root(json))));
-    } else {
-        uint64_t key = lk_keylock_hash('i', id.p, id.n);
-        lk_keylock_take(&e->keys, &key, 1);
-        code = apply_patch(e, id, lk_json_root(json), into, ret, err);
-        lk_keylock_give(&e->keys, &key, 1);
-    }
+    lk_keylock_take(&e->keys, &key, 1);
+    code = apply_patch(e, id, lk_json_root(json), into, ret, err);
+    lk_keylock_give(&e->keys, &key, 1);
     lk_json_free(json);
     return code;
 }

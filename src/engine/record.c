@@ -85,6 +85,47 @@ static lk_value meta_value(const lk_jval *v)
     }
 }
 
+static lk_code check_meta(const lk_jval *root, lk_err *err)
+{
+    lk_str key;
+    const lk_jval *v;
+    if (lk_jval_type(root) != LK_J_OBJ)
+        return lk_fail_field(err, LK_E_INVALID, "metadata", "metadata are an object, not %s",
+                             lk_jtype_name(lk_jval_type(root)));
+    if (lk_jval_len(root) > LK_MAX_META_KEYS)
+        return lk_fail_field(err, LK_E_LIMIT, "metadata", "metadata have at most %d keys, not %zu",
+                             LK_MAX_META_KEYS, lk_jval_len(root));
+    for (lk_jiter it = lk_jiter_of(root); lk_jiter_next(&it, &key, &v);) {
+        lk_jtype t = lk_jval_type(v);
+        if (t == LK_J_ARR || t == LK_J_OBJ)
+            return lk_fail_field(err, LK_E_INVALID, "metadata",
+                                 "\"%.*s\" is %s; metadata are texts, numbers, true and false",
+                                 (int)(key.n < 64 ? key.n : 64), key.p, lk_jtype_name(t));
+    }
+    return LK_OK;
+}
+
+lk_code lk_record_parse_meta(lk_str text, lk_json **ret, lk_err *err)
+{
+    lk_json *json = NULL;
+    if (text.n > LK_MAX_META_BYTES)
+        return lk_fail_field(err, LK_E_LIMIT, "metadata", "metadata have at most %d bytes, not %zu",
+                             LK_MAX_META_BYTES, text.n);
+    lk_err why = {0};
+    if (lk_json_parse(text, &json, &why)) {
+        lk_code code = lk_fail_field(err, LK_E_INVALID, "metadata", "%s", why.text);
+        if (err)
+            err->column = why.column;
+        return code;
+    }
+    lk_code code = check_meta(lk_json_root(json), err);
+    if (code)
+        lk_json_free(json);
+    else
+        *ret = json;
+    return code;
+}
+
 static lk_value copied(lk_value v, lk_arena *into, bool *ok)
 {
     if (v.type == LK_T_STR) {

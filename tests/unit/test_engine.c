@@ -213,7 +213,8 @@ static void bad_pictures_and_metadata_change_nothing(void **state)
         {{.bytes = {(const unsigned char *)"hello, world", 12}}, LK_E_FORMAT, NULL},
         {{.bytes = {apple.p, apple.n / 2}}, LK_E_TRUNCATED, NULL},
         {{.bytes = apple, .meta = LK_STR("[1]")}, LK_E_INVALID, "metadata"},
-        {{.bytes = apple, .meta = LK_STR("{\"a\":")}, LK_E_FORMAT, NULL},
+        {{.bytes = apple, .meta = LK_STR("{\"a\":")}, LK_E_INVALID, "metadata"},
+        {{.bytes = apple, .meta = LK_STR("{\"a\":{\"b\":1}}")}, LK_E_INVALID, "metadata"},
         {{.bytes = apple, .id = {"a\0b", 3}}, LK_E_INVALID, "id"},
         {{.bytes = apple, .id = LK_STR("\xff")}, LK_E_INVALID, "id"},
     };
