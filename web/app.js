@@ -6,7 +6,7 @@ import { $, icon, make, nameOf } from "./dom.js";
 import * as grid from "./grid.js";
 import * as upload from "./upload.js";
 import * as view from "./view.js";
-import { apply, label, locale, store, switchLanguage, t } from "./words.js";
+import { apply, explain, label, locale, store, switchLanguage, t } from "./words.js";
 
 const PAGE = 48;
 const SCHEMES = ["warm", "cool", "neutral"];
@@ -85,7 +85,7 @@ function showFault(e) {
     showEmpty(t("noWord"), t("noWordHint"));
     say("");
   } else {
-    say(t("failed", { why: e.message }));
+    say(t("failed", { why: explain(e) }));
   }
 }
 
@@ -108,8 +108,9 @@ async function fetchPage(signal) {
   const offset = next?.offset || 0;
   const body = { query: parts, top_k: PAGE, offset, filter: filter() };
   const found = await api.search(body, signal);
+  const hits = found.results.map((h) => ({ id: h.id, score: h.score, record: h.image }));
   const rest = state.like && !state.words.trim()
-    ? found.results.filter((h) => h.id !== state.like.id) : found.results;
+    ? hits.filter((h) => h.id !== state.like.id) : hits;
   const number = new Intl.NumberFormat(locale());
   return {
     hits: rest,
@@ -208,7 +209,8 @@ function toggle(name, on, count, click, extra = {}) {
 
 function showFilters() {
   const schemes = SCHEMES.filter((s) => !stats || stats.color_schemes[s] || s === state.scheme);
-  const counts = Object.entries(stats?.categories || {}).sort((a, b) => b[1] - a[1]);
+  const counts = Object.entries(stats?.categories || {})
+    .sort((a, b) => (a[0] === "other") - (b[0] === "other") || b[1] - a[1]);
   for (const c of state.categories)
     if (!counts.some(([name]) => name === c))
       counts.push([c, 0]);
@@ -234,7 +236,7 @@ async function refreshStats() {
   try {
     stats = await api.stats();
   } catch (e) {
-    say(t("failed", { why: e.message }));
+    say(t("failed", { why: explain(e) }));
     return;
   }
   showCount();
@@ -269,7 +271,7 @@ async function searchWith(file) {
     search();
   } catch (e) {
     if (e.name !== "AbortError")
-      say(t("badPicture", { why: e.message }));
+      say(t("badPicture", { why: explain(e) }));
   }
 }
 
@@ -294,7 +296,7 @@ async function remove(hit) {
     await api.remove(hit.record.id);
   } catch (e) {
     view.close();
-    say(t("failed", { why: e.message }));
+    say(t("failed", { why: explain(e) }));
     return;
   }
   view.close();

@@ -2,21 +2,26 @@
 
 import { thumbnailUrl, upload } from "./api.js";
 import { $, icon, make, nameOf } from "./dom.js";
-import { label, t } from "./words.js";
+import { explain, label, t } from "./words.js";
 
 const AT_ONCE = 3;
 const waiting = [];
 let running = 0;
 let total = 0;
-let done = 0;
+let done = 0; // settled without a fault
+let known = 0; // of these, there already
 let failed = 0;
 let settled = () => {};
+
+function outcome() {
+  const counts = [["uploaded", done - known], ["known", known], ["lost", failed]];
+  return counts.filter(([, n]) => n).map(([key, n]) => t(key, { n })).join(t("comma"));
+}
 
 function title() {
   const busy = done + failed < total;
   $("tray-title").textContent = busy
-    ? t("uploading", { n: done + failed + 1, m: total })
-    : failed ? t("uploadedSome", { n: done, f: failed }) : t("uploaded", { n: done });
+    ? t("uploading", { n: done + failed + 1, m: total }) : outcome();
   $("tray-progress").hidden = !busy;
   $("tray-progress").max = total || 1;
 }
@@ -35,7 +40,7 @@ function row(file) {
 }
 
 function finish(r, result) {
-  const { record } = result;
+  const record = result.image;
   r.item.classList.add("done");
   r.item.querySelector(".thumb").append(make("img", { src: thumbnailUrl(record), alt: "" }));
   r.item.querySelector("b").textContent = nameOf(record);
@@ -52,11 +57,13 @@ async function one(file, r) {
       progress();
     });
     done++;
+    if (result.status === "duplicate")
+      known++;
     finish(r, result);
   } catch (e) {
     failed++;
     r.item.classList.add("failed");
-    r.note.textContent = e.message;
+    r.note.textContent = explain(e);
   }
   r.bar.remove();
   r.item.dataset.share = 1;
@@ -76,7 +83,7 @@ async function work() {
 
 export function add(files) {
   if (done + failed === total) {
-    total = done = failed = 0;
+    total = done = known = failed = 0;
     $("tray-list").replaceChildren();
   }
   for (const file of files) {

@@ -19,7 +19,7 @@ const words = {
     found: "{n} best of {m}, {ms} ms", newest: "Newest first", likeThis: "Like {name}",
     searching: "Searching …", reading: "Reading the picture …",
     failed: "That did not work: {why}", badPicture: "This picture cannot be read: {why}",
-    uploading: "Adding {n} of {m}", uploaded: "{n} added", uploadedSome: "{n} added, {f} failed",
+    uploading: "Adding {n} of {m}", uploaded: "{n} added", known: "{n} there already", lost: "{n} failed", comma: ", ",
     duplicate: "is there already", added: "added", waiting: "waits",
     confirm: "Delete “{name}” for good?", deleted: "Deleted",
     size: "Size", format: "Format", file: "File", date: "Date", camera: "Camera",
@@ -46,13 +46,17 @@ const words = {
     likeThis: "与 {name} 相似", searching: "搜索中…", reading: "正在读取图片…",
     failed: "没有成功：{why}", badPicture: "无法读取这张图片：{why}",
     uploading: "正在添加 {n} / {m}", uploaded: "已添加 {n} 张",
-    uploadedSome: "已添加 {n} 张，{f} 张失败", duplicate: "已经存在", added: "已添加",
+    known: "{n} 张已经存在", lost: "{n} 张失败", comma: "，", duplicate: "已经存在", added: "已添加",
     waiting: "等待中", confirm: "永久删除“{name}”？", deleted: "已删除",
     size: "尺寸", format: "格式", file: "文件", date: "日期", camera: "相机", category: "类别",
     brightness: "亮度", saturation: "饱和度", score: "得分", scheme: "色调", id: "编号",
     of: "{a} × {b} 像素", warm: "暖色", cool: "冷色", neutral: "中性",
     portrait: "人像", landscape: "风景", animal: "动物", food: "食物", vehicle: "交通工具",
     building: "建筑", nature: "自然", abstract: "抽象", text_: "文字", other_: "其他",
+    error_format: "不是可识别的图片", error_unsupported: "不支持这种图片格式",
+    error_truncated: "图片不完整", error_corrupt: "图片已损坏", error_limit: "图片太大",
+    error_busy: "服务器繁忙，请稍后再试", error_network: "无法连接服务器",
+    error_disk_full: "磁盘空间不足", error_not_found: "图片已不存在",
   },
 };
 
@@ -94,6 +98,11 @@ export function t(key, values = {}) {
 export function label(name) {
   const key = name === "text" || name === "other" ? `${name}_` : name;
   return words[language][key] ?? name;
+}
+
+// An API error in the page's language where it has a sentence for it, else the server's own.
+export function explain(error) {
+  return words[language][`error_${error.code}`] ?? error.message;
 }
 
 export function apply(root = document) {

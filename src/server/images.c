@@ -19,6 +19,27 @@ double lk_request_ms(const lk_request *rq)
     return (double)us / 1000.0;
 }
 
+/* Before the picture is looked at, so that a fault in here is not taken for the picture's. */
+static lk_code check_meta(lk_str meta, lk_err *err)
+{
+    lk_json *doc = NULL;
+    lk_err why = {0};
+    lk_code code = lk_json_parse(meta, &doc, &why);
+    lk_jtype type = code ? LK_J_NULL : lk_jval_type(lk_json_root(doc));
+    lk_json_free(doc);
+    if (code == LK_E_NOMEM)
+        return lk_fail(err, code, "out of memory for metadata");
+    if (code) {
+        code = lk_fail_field(err, LK_E_INVALID, "metadata", "metadata: %s", why.text);
+        err->column = why.column;
+        return code;
+    }
+    if (type != LK_J_OBJ)
+        return lk_fail_field(err, LK_E_INVALID, "metadata", "metadata must be an object, not %s",
+                             lk_jtype_name(type));
+    return LK_OK;
+}
+
 lk_code lk_add_upload(lk_request *rq, const lk_add *add, lk_added *ret, lk_err *err)
 {
     lk_code code = LK_OK;
@@ -28,8 +49,8 @@ lk_code lk_add_upload(lk_request *rq, const lk_add *add, lk_added *ret, lk_err *
         code = lk_check_id(add->id, err);
     if (!code && !lk_utf8_valid(add->filename))
         code = lk_fail_field(err, LK_E_INVALID, "filename", "the file's name is not UTF-8 text");
-    if (!code && !lk_utf8_valid(add->meta))
-        code = lk_fail_field(err, LK_E_INVALID, "metadata", "metadata is not UTF-8 text");
+    if (!code && add->meta.n > 0)
+        code = check_meta(add->meta, err);
     return code ? code : lk_engine_add(rq->engine, add, &rq->arena, ret, err);
 }
 
@@ -73,9 +94,10 @@ static lk_code write_added(lk_request *rq, const lk_added *a, tally *t, lk_jw *w
     lk_jw_str(w, a->record.id);
     lk_jw_key(w, "took_ms");
     lk_jw_real(w, (double)a->took_us / 1000.0);
-    lk_jw_key(w, "record");
+    lk_jw_key(w, "image");
     lk_code code = lk_record_write(&a->record, NULL, 0, w, err);
-    lk_jw_end_obj(w);
+    if (!code)
+        lk_jw_end_obj(w);
     return code;
 }
 
@@ -117,6 +139,8 @@ static lk_code add_all(lk_request *rq, const lk_add *adds, size_t n, lk_err *err
             code = write_added(rq, &added, &t, &w, err);
         }
     }
+    if (code)
+        return code;
     lk_jw_end_arr(&w);
     lk_jw_key(&w, "added");
     lk_jw_uint(&w, t.added);
@@ -128,7 +152,7 @@ static lk_code add_all(lk_request *rq, const lk_add *adds, size_t n, lk_err *err
     rq->reply.status = t.failed ? 207 : t.added ? 201 : 200;
     if (n == 1)
         lk_reply_header(&rq->reply, "Location", t.location);
-    return code ? code : lk_reply_json_end(&rq->reply, err);
+    return lk_reply_json_end(&rq->reply, err);
 }
 
 /* ---- what was sent ---- */

@@ -47,7 +47,7 @@ static const lk_arg_doc hit_doc[] = {
     {"score", "number", "cosine plus boosts"},
     {"similarity", "number", "(1 + cosine) / 2"},
     {"distance", "number", "1 - cosine"},
-    {"record", "Record", "whole, or the fields asked for"},
+    {"image", "Image", "whole, or the fields asked for"},
     {NULL, NULL, NULL},
 };
 static const lk_arg_doc found_doc[] = {
@@ -60,7 +60,7 @@ static const lk_arg_doc found_doc[] = {
 static const lk_arg_doc one_added_doc[] = {
     {"status", "string", "added, duplicate, replaced or failed"},
     {"id", "string", "of the image"},
-    {"record", "Record", "of the image"},
+    {"image", "Image", "of the image"},
     {"took_ms", "number", "to add it"},
     {"filename", "string", "of a file that failed"},
     {"error", "Fault", "why it failed"},
@@ -74,7 +74,7 @@ static const lk_arg_doc added_doc[] = {
     {NULL, NULL, NULL},
 };
 static const lk_arg_doc page_doc[] = {
-    {"images", "[Record]", "newest first"},
+    {"images", "[Image]", "newest first"},
     {"next", "cursor", "the cursor of the next page, null at the end"},
     {NULL, NULL, NULL},
 };
@@ -127,7 +127,7 @@ static void pair(lk_jw *w, const char *key, const char *value)
     lk_jw_strz(w, value);
 }
 
-/* The inside of a schema object of that type: "integer", "Record", "[Hit]" … */
+/* The inside of a schema object of that type: "integer", "Image", "[Hit]" … */
 static void write_type(lk_jw *w, lk_str type)
 {
     char name[64];
@@ -316,7 +316,7 @@ static void write_schemas(lk_jw *w)
         {"Boost", boost_doc},           {"Patch", patch_doc},
         {"Embed", embed_doc},           {"Query", query_doc},
         {"Error", error_doc},           {"Fault", fault_doc},
-        {"Record", record_doc},         {"Hit", hit_doc},
+        {"Image", record_doc},          {"Hit", hit_doc},
         {"Found", found_doc},           {"OneAdded", one_added_doc},
         {"Added", added_doc},           {"Page", page_doc},
         {"Embedding", embedding_doc},   {"Stats", stats_doc},

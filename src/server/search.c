@@ -16,10 +16,11 @@ static lk_code write_hit(const lk_search_args *a, const lk_hit *h, lk_jw *w, lk_
     lk_jw_key(w, "distance");
     lk_jw_float(w, h->distance);
     if (!a->has_fields || a->n_fields > 0) {
-        lk_jw_key(w, "record");
+        lk_jw_key(w, "image");
         code = lk_record_write(&h->record, a->fields, a->n_fields, w, err);
     }
-    lk_jw_end_obj(w);
+    if (!code)
+        lk_jw_end_obj(w);
     return code;
 }
 
@@ -47,12 +48,30 @@ static lk_code answer_hits(lk_request *rq, const lk_search_args *a, const lk_ans
     return lk_reply_json_end(&rq->reply, err);
 }
 
+/* A field that no record can have is told before the search, and also when nothing is found. */
+static lk_code check_fields(const lk_search_args *a, lk_err *err)
+{
+    lk_record empty = {.doc = LK_STR("{}")};
+    lk_buf scratch;
+    lk_jw w;
+    if (a->n_fields == 0)
+        return LK_OK;
+    lk_buf_init(&scratch, 1u << 16);
+    lk_jw_init(&w, &scratch);
+    lk_code code = lk_record_write(&empty, a->fields, a->n_fields, &w, err);
+    lk_buf_release(&scratch);
+    return code;
+}
+
 static lk_code search(lk_request *rq, lk_search_args *a, lk_err *err)
 {
     lk_answer found;
+    lk_code code = check_fields(a, err);
+    if (code)
+        return code;
     if (a->has_picture)
         rq->blame = LK_BLAME_PICTURE;
-    lk_code code = lk_engine_search(rq->engine, &a->search, &rq->arena, &found, err);
+    code = lk_engine_search(rq->engine, &a->search, &rq->arena, &found, err);
     return code ? code : answer_hits(rq, a, &found, err);
 }
 

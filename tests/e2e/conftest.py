@@ -131,7 +131,7 @@ def filled(program, photos, tmp_path_factory):
     """A server with forty photographs, shared by a module's tests; .ids by file name."""
     server = Server(tmp_path_factory.mktemp("filled") / "data", "--no-access-log")
     results = add_files(server.url, photos[:40])
-    server.ids = {r["record"]["filename"]: r["id"] for r in results}
+    server.ids = {r["image"]["filename"]: r["id"] for r in results}
     server.names = [p.name for p in photos[:40]]
     yield server
     assert server.stop() == 0, "".join(server.errors)

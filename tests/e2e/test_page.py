@@ -196,7 +196,7 @@ def test_the_keyboard_alone_is_enough(page):
     page.until(lambda: page.one("#view-title").text != title)
     page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     page.until(lambda: not page.one("#view").is_displayed())
-    assert page.driver.switch_to.active_element == page.many(".card .open")[2]
+    page.until(lambda: page.driver.switch_to.active_element == page.many(".card .open")[2])
 
 
 def test_chinese_and_dark_are_a_click_away(page):
