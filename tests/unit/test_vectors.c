@@ -741,10 +741,10 @@ static void searches_go_on_while_rows_are_replaced_and_deleted(void **state)
     put_numbers(0, 200, 0);
     for (size_t i = 0; i < 2; i++)
         test_ok(lk_thread_start(&threads[i], "searcher", search_on, &sh, &err), &err);
-    for (size_t round = 1; round <= 20; round++) {
+    for (size_t round = 1; round <= 20 || atomic_load(&sh.searches) < 100; round++) {
         put_numbers(round * 7 % 150, 50, round * 1000);
         char id[16];
-        snprintf(id, sizeof id, "id%zu", round);
+        snprintf(id, sizeof id, "id%zu", round % 200);
         lk_str s = lk_str_of(id);
         test_ok(lk_vectors_delete(store, 1, &s, NULL, &err), &err);
     }
@@ -752,7 +752,6 @@ static void searches_go_on_while_rows_are_replaced_and_deleted(void **state)
     for (size_t i = 0; i < 2; i++)
         lk_thread_join(threads[i]);
     assert_int_equal(atomic_load(&sh.wrong), 0);
-    assert_true(atomic_load(&sh.searches) > 0);
     if (driver == &lk_vectors_embedded)
         test_ok(lk_vectors_verify(store, &err), &err);
 }
