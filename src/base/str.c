@@ -41,12 +41,34 @@ bool lk_str_eq_nocase(lk_str a, lk_str b)
     return true;
 }
 
+static uint64_t load(const char *p, size_t n)
+{
+    uint64_t w = 0;
+    for (size_t i = 0; i < n; i++)
+        w |= (uint64_t)(unsigned char)p[i] << (8 * i);
+    return w;
+}
+
+/* Multiply by an odd constant (2^64 over the golden ratio) and fold the high half, where the mixing
+ * is best, back into the low one. */
+static uint64_t mix(uint64_t h, uint64_t w)
+{
+    h = (h ^ w) * 0x9e3779b97f4a7c15u;
+    return h ^ h >> 32;
+}
+
+/* Eight bytes a step; the last step takes the last eight, some of them again. */
 uint32_t lk_str_hash(lk_str s)
 {
-    uint64_t h = 14695981039346656037u;
-    for (size_t i = 0; i < s.n; i++)
-        h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
-    return (uint32_t)(h ^ (h >> 32));
+    uint64_t h = s.n, w;
+    if (s.n < sizeof w)
+        return (uint32_t)mix(mix(h, load(s.p, s.n)), 0);
+    for (size_t i = 0; i + sizeof w < s.n; i += sizeof w) {
+        memcpy(&w, s.p + i, sizeof w);
+        h = mix(h, w);
+    }
+    memcpy(&w, s.p + s.n - sizeof w, sizeof w);
+    return (uint32_t)mix(mix(h, w), 0);
 }
 
 int lk_str_cmp(lk_str a, lk_str b)

@@ -141,7 +141,8 @@ static lk_code convert(checker *c, const lk_filter *f, const lk_value *v, lk_val
 /* Is this real a whole number of int64? 2^63 itself is not. */
 static bool whole(double d, int64_t *ret)
 {
-    if (d < -0x1p63 || d >= 0x1p63 || floor(d) != d)
+    const double two_to_63 = 9223372036854775808.0;
+    if (d < -two_to_63 || d >= two_to_63 || floor(d) != d)
         return false;
     *ret = (int64_t)d;
     return true;

@@ -21,44 +21,57 @@ static size_t home_of(const lk_dict *d, uint32_t hash)
     return hash & (d->table_cap - 1);
 }
 
+/* The hash stands in the table too, so that a place of another string is passed without a look at
+ * its entry, which would be a second random read. */
 static size_t place_of(const lk_dict *d, lk_str s, uint32_t hash)
 {
     size_t i = home_of(d, hash);
-    while (d->table[i]) {
-        const lk_dict_entry *e = &d->entries[d->table[i] - 1];
-        if (e->hash == hash && lk_str_eq((lk_str){e->p, e->n}, s))
+    for (; d->table[i]; i = (i + 1) & (d->table_cap - 1)) {
+        if ((uint32_t)(d->table[i] >> 32) != hash)
+            continue;
+        const lk_dict_entry *e = &d->entries[(uint32_t)d->table[i] - 1];
+        if (lk_str_eq((lk_str){e->p, e->n}, s))
             break;
-        i = (i + 1) & (d->table_cap - 1);
     }
     return i;
 }
 
-uint32_t lk_dict_find(const lk_dict *d, lk_str s)
+static uint64_t cell_of(uint32_t hash, uint32_t number)
+{
+    return (uint64_t)hash << 32 | (number + 1);
+}
+
+static uint32_t find(const lk_dict *d, lk_str s, uint32_t hash)
 {
     if (d->table_cap == 0)
         return LK_DICT_NONE;
-    uint32_t at = d->table[place_of(d, s, lk_str_hash(s))];
-    return at ? at - 1 : LK_DICT_NONE;
+    uint64_t at = d->table[place_of(d, s, hash)];
+    return at ? (uint32_t)at - 1 : LK_DICT_NONE;
+}
+
+uint32_t lk_dict_find(const lk_dict *d, lk_str s)
+{
+    return find(d, s, lk_str_hash(s));
 }
 
 /* Kept at most half full: a miss then looks at about two places. */
 static bool grow_table(lk_dict *d)
 {
     size_t cap = d->table_cap ? d->table_cap * 2 : 16;
-    uint32_t *table = lk_calloc(cap, sizeof *table);
+    uint64_t *table = lk_calloc(cap, sizeof *table);
     if (!table)
         return false;
+    for (size_t i = 0; i < d->table_cap; i++) {
+        if (!d->table[i])
+            continue;
+        size_t at = (size_t)(d->table[i] >> 32) & (cap - 1);
+        while (table[at])
+            at = (at + 1) & (cap - 1);
+        table[at] = d->table[i];
+    }
     lk_free(d->table);
     d->table = table;
     d->table_cap = cap;
-    for (size_t i = 0; i < d->n; i++) {
-        if (d->entries[i].p) {
-            size_t at = home_of(d, d->entries[i].hash);
-            while (table[at])
-                at = (at + 1) & (cap - 1);
-            table[at] = (uint32_t)i + 1;
-        }
-    }
     return true;
 }
 
@@ -80,7 +93,8 @@ static bool new_number(lk_dict *d, uint32_t *ret)
 
 lk_code lk_dict_use(lk_dict *d, lk_str s, uint32_t *ret, lk_err *err)
 {
-    uint32_t number = lk_dict_find(d, s);
+    uint32_t hash = lk_str_hash(s);
+    uint32_t number = find(d, s, hash);
     if (number != LK_DICT_NONE) {
         d->entries[number].users++;
         *ret = number;
@@ -91,9 +105,8 @@ lk_code lk_dict_use(lk_dict *d, lk_str s, uint32_t *ret, lk_err *err)
         lk_free(copy);
         return lk_fail(err, LK_E_NOMEM, "no memory for an attribute's text");
     }
-    uint32_t hash = lk_str_hash(s);
     d->entries[number] = (lk_dict_entry){.p = copy, .n = (uint32_t)s.n, .users = 1, .hash = hash};
-    d->table[place_of(d, s, hash)] = number + 1;
+    d->table[place_of(d, s, hash)] = cell_of(hash, number);
     d->live++;
     d->text_bytes += s.n + 1;
     *ret = number;
@@ -106,7 +119,7 @@ static void unplace(lk_dict *d, size_t gap)
 {
     size_t mask = d->table_cap - 1;
     for (size_t i = (gap + 1) & mask; d->table[i]; i = (i + 1) & mask) {
-        size_t home = home_of(d, d->entries[d->table[i] - 1].hash);
+        size_t home = home_of(d, (uint32_t)(d->table[i] >> 32));
         if (((i - home) & mask) >= ((i - gap) & mask)) {
             d->table[gap] = d->table[i];
             gap = i;

@@ -23,7 +23,7 @@ typedef struct lk_dict {
     lk_dict_entry *entries;
     size_t n; /* numbers given out, free ones included */
     size_t cap;
-    uint32_t *table; /* open addressing, number + 1; 0 is empty */
+    uint64_t *table; /* open addressing: hash in the upper half, number + 1 in the lower */
     size_t table_cap;
     size_t live;
     uint32_t first_free;

@@ -29,8 +29,10 @@ uint64_t lk_embedded_entry_bytes(const lk_embedded *e, uint32_t slot)
     size_t n = lk_columns_count(e->columns);
     for (size_t i = 0; i < n; i++) {
         lk_value v = lk_columns_get(e->columns, i, slot);
-        if (v.type != LK_T_NULL)
-            bytes += v.type == LK_T_STR ? 6 + v.s.n : 10;
+        if (v.type == LK_T_STR)
+            bytes += 6 + v.s.n;
+        else if (v.type != LK_T_NULL)
+            bytes += v.type == LK_T_BOOL ? 3 : 10;
     }
     return bytes;
 }

@@ -39,7 +39,9 @@ const char *lk_ids_text_new(lk_ids *ids, lk_str id)
     size_t bytes = (class + 1) * CLASS_BYTES;
     char *text = ids->free[class];
     if (text) {
-        memcpy(&ids->free[class], text, sizeof(char *));
+        char *next;
+        memcpy(&next, text, sizeof next);
+        ids->free[class] = next;
     } else {
         lk_id_block *b = ids->blocks;
         if (!b || b->used + bytes > BLOCK_BYTES) {
@@ -62,7 +64,8 @@ void lk_ids_text_free(lk_ids *ids, const char *text, size_t n)
 {
     size_t class = class_of(n);
     char *own = (char *)(uintptr_t)text; /* const only towards readers */
-    memcpy(own, &ids->free[class], sizeof(char *));
+    char *next = ids->free[class];
+    memcpy(own, &next, sizeof next);
     ids->free[class] = own;
 }
 

@@ -77,7 +77,7 @@ static inline lk_embedded *lk_embedded_of(lk_vectors *v)
 
 /* Room in memory for slots below n_slots and n_new more ids. Takes the lock for writing. */
 LK_CHECK lk_code lk_embedded_reserve(lk_embedded *e, size_t n_slots, size_t n_new, lk_err *err);
-/* About how many bytes of the catalog a row takes. */
+/* How many bytes of the catalog a live row takes. */
 uint64_t lk_embedded_entry_bytes(const lk_embedded *e, uint32_t slot);
 
 /* dir/name.n in memory to lk_free; NULL: out of memory. */

@@ -87,7 +87,10 @@ static lk_code replay_put(lk_embedded *e, lk_ops_reader *r, const lk_op *op, lk_
     if (op->slot >= e->rows.cap_rows || lk_bitmap_get(&e->live, op->slot) || op->name.n == 0 ||
         op->name.n > LK_MAX_VECTOR_ID_BYTES)
         return fail_op("an entry names a slot or an id that cannot be", err);
-    lk_code code = lk_embedded_reserve(e, (size_t)op->slot + 1, 1, err);
+    lk_code code = LK_OK;
+    /* Room is made for many at a time; nobody else is here yet, so looking needs no lock. */
+    if (op->slot >= e->cap_slots || e->ids.n + 1 > e->ids.cap_table / 2)
+        code = lk_embedded_reserve(e, (size_t)op->slot + 1, e->ids.n + 64, err);
     if (code)
         return code;
     uint32_t old = lk_ids_find(&e->ids, op->name);
