@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(os.environ.get("LK_BUILD", ROOT / "build")) / "lookalike"
-ASSETS = ROOT.parent / "shared" / "assets"
+ASSETS = (ROOT.parent / "shared" / "assets").resolve()  # as records hold it
 COCO = ASSETS / "photos" / "coco-100"
 GROCERY = ASSETS / "photos" / "grocery" / "test"
 
