@@ -157,12 +157,12 @@ static lk_code always(checker *c, lk_filter *f, bool value, const lk_filter **re
     *ret = f;
     if (!value)
         return LK_OK;
-    lk_filter *not = lk_arena_zalloc(c->arena, 1, sizeof *not );
+    lk_filter *inverse = lk_arena_zalloc(c->arena, 1, sizeof *inverse);
     const lk_filter **kid = lk_arena_memdup(c->arena, ret, sizeof *ret);
-    if (!not || !kid)
+    if (!inverse || !kid)
         return fail_nomem(c);
-    *not = (lk_filter){.op = LK_F_NOT, .column = f->column, .n_kids = 1, .kids = kid};
-    *ret = not ;
+    *inverse = (lk_filter){.op = LK_F_NOT, .column = f->column, .n_kids = 1, .kids = kid};
+    *ret = inverse;
     return LK_OK;
 }
 

@@ -400,8 +400,8 @@ static const lk_filter *parse_field_test(parser *p)
     }
     if (at_word(p, "is"))
         return parse_is(p, &field);
-    bool not = at_word(p, "not");
-    if (not &&!advance(p))
+    bool inverse = at_word(p, "not");
+    if (inverse && !advance(p))
         return NULL;
     const lk_filter *f = NULL;
     if (at_word(p, "in")) {
@@ -411,10 +411,10 @@ static const lk_filter *parse_field_test(parser *p)
     } else if (at_word(p, "between")) {
         f = parse_between(p, &field);
     } else {
-        return fail_expected(p, not ? "'in', 'like' or 'between' after 'not'"
-                                    : "a comparison, 'in', 'like', 'between' or 'is null'");
+        return fail_expected(p, inverse ? "'in', 'like' or 'between' after 'not'"
+                                        : "a comparison, 'in', 'like', 'between' or 'is null'");
     }
-    return negated(p, not, field.column, f);
+    return negated(p, inverse, field.column, f);
 }
 
 /* 0.2 < brightness, and 0.2 < brightness <= 0.5; or true or false alone. */

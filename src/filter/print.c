@@ -83,10 +83,10 @@ static void print_field(const lk_filter *f, lk_buf *out)
     lk_buf_putc(out, '`');
 }
 
-static void print_in(const lk_filter *f, bool not, lk_buf *out)
+static void print_in(const lk_filter *f, bool inverse, lk_buf *out)
 {
     print_field(f, out);
-    lk_buf_puts(out, not ? " not in [" : " in [");
+    lk_buf_puts(out, inverse ? " not in [" : " in [");
     for (size_t i = 0; i < f->n_values; i++) {
         if (i)
             lk_buf_puts(out, ", ");
