@@ -33,8 +33,8 @@ bool lk_str_eq(lk_str a, lk_str b);
 bool lk_str_is(lk_str a, const char *z);
 bool lk_str_eq_nocase(lk_str a, lk_str b); /* ASCII */
 int lk_str_cmp(lk_str a, lk_str b);        /* bytewise */
-/* For tables in memory only: not stable across versions or machines, and no defence against keys that
- * are chosen to collide. */
+/* For tables in memory only: not stable across versions or machines, and no defence against keys
+ * that are chosen to collide. */
 uint32_t lk_str_hash(lk_str s);
 bool lk_str_starts(lk_str s, lk_str head);
 bool lk_str_ends(lk_str s, lk_str tail);
