@@ -35,7 +35,7 @@
 #include "server/internal.h"
 
 #define MAX_SINK (256u << 20)    /* bytes of a refused body that are read and thrown away */
-#define POOL_BYTES (64u << 10)   /* a connection's memory beside its headers; half is for reading */
+#define POOL_BYTES (32u << 10)   /* a connection's memory beside its headers; half is for reading */
 #define FORM_BYTES (32u << 10)   /* the form parser's buffer */
 #define ARENA_BYTES (256u << 20) /* of one request */
 #define KEEP_ARENA_BYTES 262144  /* a connection at rest keeps no more than this */
