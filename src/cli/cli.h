@@ -1,4 +1,4 @@
-/* The command line: one const table of commands, one file a command.
+/* The command line: one const table of commands.
  *
  * A command is its name, its usage, its options and a function. Help, man page and completions are
  * made from the same tables. Results go to stdout, everything else to stderr. Exit codes: 0 done or

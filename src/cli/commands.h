@@ -1,4 +1,6 @@
-/* The commands, each in the file of its name. */
+/* The commands. Each stands in the file of its name, but for small ones that belong together: get,
+ * list and rm in records.c; init, info, verify, index and demo in folder.c; man and completions in
+ * man.c. */
 #ifndef LK_CLI_COMMANDS_H
 #define LK_CLI_COMMANDS_H
 

@@ -225,7 +225,7 @@ static const lk_opt index_options[] = {
      .type = LK_OPT_STR,
      .offset = offsetof(index_opts, kind),
      .arg = "NAME",
-     .help = "auto, flat, hnsw or ivf (default: as it is)"},
+     .help = "auto or flat (default: as it is)"},
     {.name = NULL},
 };
 
