@@ -102,8 +102,9 @@ def start_server(program, tmp_path):
         return server
 
     yield start
-    for server in started:
-        assert server.stop() == 0, "".join(server.errors)
+    ended = [(server.stop(), server) for server in started]  # all of them, before any is judged
+    for status, server in ended:
+        assert status == 0, "".join(server.errors)
 
 
 def wait_until(check, seconds=10):
