@@ -178,7 +178,7 @@ static lk_code parse_files(const lk_jval *o, lk_arena *into, lk_card *c, lk_err 
 lk_code lk_card_parse(lk_str text, lk_arena *into, lk_card *ret, lk_err *err)
 {
     lk_json *json = NULL;
-    lk_card c = {.describe = ""};
+    lk_card c = {.describe = "", .driver = "onnx"};
     int64_t dim = 0;
     lk_code code = lk_json_parse(text, &json, err);
     if (code)
@@ -190,6 +190,8 @@ lk_code lk_card_parse(lk_str text, lk_arena *into, lk_card *ret, lk_err *err)
         code = get_text(root, "version", true, into, &c.version, err);
     if (!code)
         code = get_text(root, "description", false, into, &c.describe, err);
+    if (!code)
+        code = get_text(root, "driver", false, into, &c.driver, err);
     if (!code)
         code = get_count(root, "dim", LK_MAX_DIM, 0, &dim, err);
     c.dim = (size_t)dim;

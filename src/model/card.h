@@ -1,6 +1,6 @@
 /* A model's card: model.json in the model's folder, checked before anything is loaded.
  *
- *   name, version, dim
+ *   name, version, dim, driver (what runs it; onnx)
  *   image   file, size, resize (crop|squash|pad), short_side, resize_filter, mean, std
  *   text    file, tokenizer, vocab, max_terms
  *   categories  file: labels {label: [terms]}, logit_scale
@@ -39,6 +39,7 @@ typedef enum lk_tokenizer_kind { LK_TOK_NONE, LK_TOK_WORDS } lk_tokenizer_kind;
 
 typedef struct lk_card {
     const char *name, *version, *describe;
+    const char *driver;
     size_t dim;
 
     bool has_image;

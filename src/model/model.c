@@ -1,10 +1,7 @@
-/* A model as the engine sees it: card, two sessions, a tokenizer and the category prototypes.
+/* A model as the engine sees it: a card, the driver that runs it, and the category prototypes.
  *
- * The sessions are asked for their tensors: an image tower has one input of floats [N,3,size,size]
- * and an output of dim numbers a picture; a text tower one input of int32 or int64 [N,T]. An axis
- * that is fixed at one picture makes us loop, a free one lets pictures travel together. Vectors are
- * made unit length here whatever the model says, and a text of which the model knows nothing comes
- * back as zeros, which is an error and never a guess. */
+ * Vectors are made unit length here whatever the driver says, and a text of which the model knows
+ * nothing comes back as zeros, which is an error and never a guess. */
 #include "model/model.h"
 
 #include <dirent.h>
@@ -16,28 +13,17 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "kern/kern.h"
-#include "model/card.h"
-#include "model/onnx.h"
-#include "model/preprocess.h"
-#include "model/words.h"
+#include "model/driver.h"
 
 #define BUNDLED_NAME "mini"
 #define BUNDLED_PREFIX "models/mini"
-#define MAX_BATCH 16 /* pictures in one run: bounds memory; more gains nothing on a CPU */
 #define MAX_TERMS 4096
 
 struct lk_model {
     lk_arena arena;
     lk_card card;
     lk_model_info info;
-    lk_onnx *runtime;
-    lk_session *image, *text;
-    size_t image_out, text_out;
-    bool image_fixed; /* one picture a run */
-    lk_tensor_type ids_type;
-    int64_t fixed_ids; /* length of the text input, or 0 when free */
-    lk_card_file vocab;
-    lk_words *words;
+    lk_embedder *embedder;
 
     /* Zero-shot: a unit vector a term, and the label each belongs to. */
     size_t n_terms;
@@ -49,83 +35,6 @@ struct lk_model {
 void lk_model_opts_default(lk_model_opts *ret)
 {
     *ret = (lk_model_opts){.size = sizeof *ret};
-}
-
-/* ---- towers ---- */
-
-/* The named output, or the first whose last axis has dim numbers (or is free). */
-static lk_code pick_output(const lk_session *s, const char *name, size_t dim, size_t *ret,
-                           lk_err *err)
-{
-    for (size_t i = 0; i < lk_session_n_outputs(s); i++) {
-        const lk_tensor_info *t = lk_session_output(s, i);
-        int64_t last = t->rank ? t->shape[t->rank - 1] : 0;
-        bool floats = t->type == LK_TENSOR_F32 || t->type == LK_TENSOR_F16;
-        if (name ? strcmp(t->name, name) == 0
-                 : floats && t->rank == 2 && (last == (int64_t)dim || last < 0)) {
-            *ret = i;
-            return LK_OK;
-        }
-    }
-    return name ? lk_fail(err, LK_E_MODEL, "the model has no output \"%s\"", name)
-                : lk_fail(err, LK_E_MODEL, "the model has no output of %zu numbers", dim);
-}
-
-static bool axis_is(int64_t have, size_t want)
-{
-    return have < 0 || have == (int64_t)want;
-}
-
-static lk_code open_image(lk_model *m, const lk_card_source *from, lk_err *err)
-{
-    lk_card_file f;
-    lk_code code = lk_card_open_file(from, &m->card, m->card.image_file, &f, err);
-    if (code)
-        return code;
-    code = lk_session_new(m->runtime, f.bytes, &m->image, err);
-    lk_card_file_release(&f);
-    if (code)
-        return code;
-    const lk_tensor_info *in = lk_session_input(m->image, 0);
-    if (lk_session_n_inputs(m->image) != 1 || in->type != LK_TENSOR_F32 || in->rank != 4 ||
-        !axis_is(in->shape[1], 3) || !axis_is(in->shape[2], m->card.size) ||
-        !axis_is(in->shape[3], m->card.size))
-        return lk_fail(err, LK_E_MODEL,
-                       "the image tower does not take one float tensor [N,3,%u,%u]", m->card.size,
-                       m->card.size);
-    m->image_fixed = in->shape[0] == 1;
-    if (in->shape[0] > 1)
-        return lk_fail(err, LK_E_MODEL, "the image tower is fixed at %lld pictures a run",
-                       (long long)in->shape[0]);
-    return pick_output(m->image, m->card.image_output, m->card.dim, &m->image_out, err);
-}
-
-static lk_code open_text(lk_model *m, const lk_card_source *from, lk_err *err)
-{
-    lk_card_file f;
-    lk_code code = lk_card_open_file(from, &m->card, m->card.text_file, &f, err);
-    if (code)
-        return code;
-    code = lk_session_new(m->runtime, f.bytes, &m->text, err);
-    lk_card_file_release(&f);
-    if (code)
-        return code;
-    const lk_tensor_info *in = lk_session_input(m->text, 0);
-    if (lk_session_n_inputs(m->text) != 1 || in->rank != 2 || in->shape[0] > 1 ||
-        (in->type != LK_TENSOR_I64 && in->type != LK_TENSOR_I32))
-        return lk_fail(err, LK_E_MODEL, "the text tower does not take one integer tensor [N,T]");
-    m->ids_type = in->type;
-    m->fixed_ids = in->shape[1] > 0 ? in->shape[1] : 0;
-    if (m->fixed_ids > (int64_t)m->card.max_terms)
-        return lk_fail(err, LK_E_MODEL, "the text tower wants %lld terms, the card allows %zu",
-                       (long long)m->fixed_ids, m->card.max_terms);
-    code = pick_output(m->text, NULL, m->card.dim, &m->text_out, err);
-    if (!code)
-        code = lk_card_open_file(from, &m->card, m->card.vocab_file, &m->vocab, err);
-    if (!code)
-        code = lk_words_new((lk_str){(const char *)m->vocab.bytes.p, m->vocab.bytes.n}, &m->words,
-                            err);
-    return code;
 }
 
 /* ---- embedding ---- */
@@ -144,62 +53,29 @@ static bool make_unit(float *v, size_t dim)
     return true;
 }
 
-static lk_code embed_batch(lk_model *m, size_t n, const lk_image *const *images, float *pixels,
-                           float *ret, lk_err *err)
+lk_code lk_model_embed_images(lk_model *m, size_t n, const lk_image *const *images, float *ret,
+                              lk_err *err)
 {
-    size_t one = 3 * (size_t)m->card.size * m->card.size;
-    int64_t shape[4] = {(int64_t)n, 3, m->card.size, m->card.size};
-    lk_tensor in = {LK_TENSOR_F32, pixels, 4, shape};
+    if (!m->embedder->has_image)
+        return lk_fail(err, LK_E_UNSUPPORTED, "the model %s has no image tower", m->card.name);
+    const lk_model_driver *d = m->embedder->driver;
     lk_code code = LK_OK;
-    for (size_t i = 0; !code && i < n; i++)
-        code = lk_preprocess(&m->card, images[i], pixels + i * one, err);
-    if (!code)
-        code = lk_session_run(m->image, &in, m->image_out, n * m->card.dim, ret, err);
+    for (size_t i = 0; !code && i < n; i += d->max_batch) {
+        size_t batch = n - i < d->max_batch ? n - i : d->max_batch;
+        code = d->embed_images(m->embedder, batch, images + i, ret + i * m->card.dim, err);
+    }
     for (size_t i = 0; !code && i < n; i++)
         if (!make_unit(ret + i * m->card.dim, m->card.dim))
             code = lk_fail(err, LK_E_MODEL, "the model gave no direction for a picture");
     return code;
 }
 
-lk_code lk_model_embed_images(lk_model *m, size_t n, const lk_image *const *images, float *ret,
-                              lk_err *err)
-{
-    if (!m->image)
-        return lk_fail(err, LK_E_UNSUPPORTED, "the model %s has no image tower", m->card.name);
-    size_t batch = m->image_fixed ? 1 : n < MAX_BATCH ? n : MAX_BATCH;
-    size_t one = 3 * (size_t)m->card.size * m->card.size;
-    float *pixels = lk_alloc_array(batch * one, sizeof *pixels);
-    lk_code code = pixels ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory for the model's input");
-    for (size_t i = 0; !code && i < n; i += batch)
-        code = embed_batch(m, n - i < batch ? n - i : batch, images + i, pixels,
-                           ret + i * m->card.dim, err);
-    lk_free(pixels);
-    return code;
-}
-
 lk_code lk_model_embed_text(lk_model *m, lk_str text, float *ret, lk_err *err)
 {
-    int64_t ids[1024] = {0}, shape[2];
-    int32_t narrow[1024];
-    size_t n = 0;
-    if (!m->text)
+    if (!m->embedder->has_text)
         return lk_fail(err, LK_E_UNSUPPORTED, "the model %s has no text tower", m->card.name);
-    lk_code code = lk_words_tokenize(m->words, text, m->card.max_terms, ids, &n, err);
-    if (code)
-        return code;
+    lk_code code = m->embedder->driver->embed_texts(m->embedder, 1, &text, ret, err);
     int shown = (int)(text.n < 80 ? text.n : 80);
-    if (n == 0)
-        return lk_fail_field(err, LK_E_NO_MEANING, "text", "the model knows no word of \"%.*s\"",
-                             shown, text.p);
-    if (m->fixed_ids)
-        n = (size_t)m->fixed_ids; /* the rest is padding */
-    for (size_t i = 0; i < n; i++)
-        narrow[i] = (int32_t)ids[i];
-    shape[0] = 1;
-    shape[1] = (int64_t)n;
-    lk_tensor in = {m->ids_type, m->ids_type == LK_TENSOR_I64 ? (const void *)ids : narrow, 2,
-                    shape};
-    code = lk_session_run(m->text, &in, m->text_out, m->card.dim, ret, err);
     if (!code && !make_unit(ret, m->card.dim))
         code = lk_fail_field(err, LK_E_NO_MEANING, "text", "the model knows no word of \"%.*s\"",
                              shown, text.p);
@@ -332,6 +208,23 @@ static lk_code fill_info(const lk_card *c, lk_arena *into, lk_model_info *ret, l
     return lk_card_key(c, into, &ret->key, err);
 }
 
+static lk_code open_driver(lk_model *m, const lk_card_source *from, const lk_model_opts *opts,
+                           lk_err *err)
+{
+    static const lk_model_driver *const drivers[] = {&lk_model_towers};
+    for (size_t i = 0; i < LK_ARRAY_LEN(drivers); i++) {
+        if (strcmp(drivers[i]->name, m->card.driver) != 0)
+            continue;
+        m->embedder = lk_calloc(1, drivers[i]->size);
+        if (!m->embedder)
+            return lk_fail(err, LK_E_NOMEM, "out of memory for a model");
+        m->embedder->driver = drivers[i];
+        m->embedder->card = &m->card;
+        return drivers[i]->open(m->embedder, from, opts, err);
+    }
+    return lk_fail(err, LK_E_MODEL, "the model's card: there is no driver \"%s\"", m->card.driver);
+}
+
 lk_code lk_model_open(const char *name, const lk_model_opts *opts, lk_model **ret, lk_err *err)
 {
     char path[PATH_MAX];
@@ -349,11 +242,7 @@ lk_code lk_model_open(const char *name, const lk_model_opts *opts, lk_model **re
     if (!code)
         code = fill_info(&m->card, &m->arena, &m->info, err);
     if (!code)
-        code = lk_onnx_open(opts->runtime, opts->provider, &m->runtime, err);
-    if (!code && m->card.has_image)
-        code = open_image(m, &from, err);
-    if (!code && m->card.has_text)
-        code = open_text(m, &from, err);
+        code = open_driver(m, &from, opts, err);
     if (!code && m->card.categories_file && m->card.has_text)
         code = open_categories(m, &from, err);
     if (code) {
@@ -368,11 +257,9 @@ void lk_model_close(lk_model *m)
 {
     if (!m)
         return;
-    lk_session_free(m->image);
-    lk_session_free(m->text);
-    lk_onnx_close(m->runtime);
-    lk_words_free(m->words);
-    lk_card_file_release(&m->vocab);
+    if (m->embedder)
+        m->embedder->driver->close(m->embedder);
+    lk_free(m->embedder);
     lk_arena_release(&m->arena);
     lk_free(m);
 }

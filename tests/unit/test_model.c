@@ -225,6 +225,7 @@ static void a_wrong_card_is_refused_with_its_reason(void **state)
     } bad[] = {
         {"\"dim\": 256", "\"dim\": 128", "128"},
         {"\"dim\": 256", "\"dim\": 0", "dim"},
+        {"\"dim\": 256", "\"dim\": 256, \"driver\": \"steam\"", "driver \"steam\""},
         {"\"size\": 112", "\"size\": 224", "224"},
         {"\"squash\"", "\"stretch\"", "resize"},
         {"\"tokenizer\": \"words\"", "\"tokenizer\": \"runes\"", "tokenizer"},
