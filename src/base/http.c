@@ -170,7 +170,14 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
         r->etag[0] = '\0';
         t->has_range = false;
         t->content_length = 0;
-    } else if (is_header(text, "etag", &value)) {
+        return size * n;
+    }
+    if (t->rq->see_header && text.n > 0) {
+        lk_str rest = text;
+        lk_str name = lk_str_cut(&rest, ':');
+        t->rq->see_header(t->rq->sink_ctx, name, lk_str_trim(rest));
+    }
+    if (is_header(text, "etag", &value)) {
         if (value.n < sizeof r->etag) { /* half a tag would match nothing */
             memcpy(r->etag, value.p, value.n);
             r->etag[value.n] = '\0';
@@ -206,6 +213,32 @@ static bool range_is_right(transfer *t, long status)
     return false;
 }
 
+static void read_facts(const transfer *t, CURL *easy)
+{
+    lk_http_response *r = t->response;
+    const char *type = NULL;
+    curl_off_t retry_s = 0;
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &r->status);
+    curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_s);
+    if (curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK && type)
+        snprintf(r->content_type, sizeof r->content_type, "%s", type);
+    r->retry_after_s = retry_s > 0 ? (uint64_t)retry_s : 0;
+    if (t->has_range)
+        r->total_bytes = t->range_total;
+    else if (r->status == 200)
+        r->total_bytes = t->content_length;
+}
+
+static bool begin(transfer *t, long status)
+{
+    if (!t->rq->begin || t->body_bytes > 0)
+        return true;
+    read_facts(t, t->easy);
+    t->stopped =
+        t->rq->begin(t->rq->sink_ctx, t->response, status == 206 ? t->rq->resume_at : 0, &t->why);
+    return t->stopped == LK_OK;
+}
+
 static size_t on_body(char *p, size_t size, size_t n_items, void *ctx)
 {
     transfer *t = ctx;
@@ -216,9 +249,11 @@ static size_t on_body(char *p, size_t size, size_t n_items, void *ctx)
         return collect(t, p, n, MAX_ERROR_BODY, true);
     if (!range_is_right(t, status))
         return stop(t, LK_E_NET);
+    if (!begin(t, status))
+        return 0;
 
     uint64_t before = t->body_bytes;
-    uint64_t drop = status == 200 ? t->rq->resume_at : 0;
+    uint64_t drop = status == 200 && !t->rq->begin ? t->rq->resume_at : 0;
     t->body_bytes += n;
     uint64_t wanted = t->body_bytes > drop ? t->body_bytes - drop : 0;
     if (wanted > t->max_body_bytes) {
@@ -306,6 +341,7 @@ static bool set_bounds(transfer *t, CURL *easy)
         {CURLOPT_TIMEOUT_MS, as_long(or_else(rq->total_ms, 60000))},
         {CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2},
         {CURLOPT_TCP_KEEPALIVE, 1},
+        {CURLOPT_SUPPRESS_CONNECT_HEADERS, 1}, /* a proxy's own are not the answer's */
     };
     for (size_t i = 0; i < LK_ARRAY_LEN(numbers); i++) {
         if (curl_easy_setopt(easy, numbers[i].name, numbers[i].value))
@@ -381,22 +417,6 @@ static lk_code code_of_curl(CURLcode failed)
     default:
         return LK_E_NET;
     }
-}
-
-static void read_facts(const transfer *t, CURL *easy)
-{
-    lk_http_response *r = t->response;
-    const char *type = NULL;
-    curl_off_t retry_s = 0;
-    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &r->status);
-    curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_s);
-    if (curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK && type)
-        snprintf(r->content_type, sizeof r->content_type, "%s", type);
-    r->retry_after_s = retry_s > 0 ? (uint64_t)retry_s : 0;
-    if (t->has_range)
-        r->total_bytes = t->range_total;
-    else if (r->status == 200)
-        r->total_bytes = t->content_length;
 }
 
 static lk_code run(transfer *t, line l, lk_err *err)

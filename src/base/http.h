@@ -20,6 +20,15 @@ typedef struct lk_http lk_http;
  * sentence that the server may have put there. */
 typedef lk_code lk_http_sink_fn(void *ctx, const void *p, size_t n);
 
+/* Sees the headers of every answer, of those that redirect as well, before any body. */
+typedef void lk_http_header_fn(void *ctx, lk_str name, lk_str value);
+
+typedef struct lk_http_response lk_http_response;
+/* Called before the sink sees the first byte, which is that of number `at` of the resource; status,
+ * etag and total_bytes of *r are known by then. Anything but LK_OK, with its sentence, stops the
+ * transfer. */
+typedef lk_code lk_http_begin_fn(void *ctx, const lk_http_response *r, uint64_t at, lk_err *err);
+
 typedef struct lk_http_request {
     const char *method; /* NULL: GET, or POST when there is a body */
     const char *url;
@@ -30,20 +39,23 @@ typedef struct lk_http_request {
     uint64_t stall_ms;     /* give up after so long with next to nothing received; 0: 30 s */
     size_t max_body_bytes; /* 0: 64 MiB; over it LK_E_LIMIT */
     uint64_t resume_at;    /* ask for the bytes from here on; a server that sends the whole instead
-                            * (200, not 206) has the bytes before it dropped */
+                            * (200, not 206) has the bytes before it dropped, unless there is a
+                            * `begin`, which is told that the first byte has the number 0 */
     lk_http_sink_fn *sink; /* NULL: the body is collected in the response */
     void *sink_ctx;
-    const lk_cancel *cancel; /* NULL: none */
+    lk_http_begin_fn *begin;       /* with sink_ctx; NULL: none */
+    lk_http_header_fn *see_header; /* with sink_ctx; NULL: none */
+    const lk_cancel *cancel;       /* NULL: none */
 } lk_http_request;
 
-typedef struct lk_http_response {
+struct lk_http_response {
     long status;
     char content_type[96];
     char etag[96];
     uint64_t total_bytes;   /* the whole resource's, 0 when unknown */
     uint64_t retry_after_s; /* 0: none asked for */
     lk_buf body;
-} lk_http_response;
+};
 
 LK_CHECK lk_code lk_http_new(lk_http **ret, lk_err *err);
 void lk_http_free(lk_http *h); /* NULL allowed */

@@ -436,6 +436,97 @@ static void a_download_goes_on_where_it_stopped(void **state)
 }
 
 /* A byte now and then, for ever. */
+typedef struct taking {
+    lk_buf bytes;
+    uint64_t at, total;
+    long status;
+    size_t n_begun;
+    char seen[64]; /* of the header Location or Content-Range */
+    bool refuse;
+} taking;
+
+static lk_code take_begin(void *ctx, const lk_http_response *r, uint64_t at, lk_err *err)
+{
+    taking *t = ctx;
+    t->n_begun++;
+    t->at = at;
+    t->total = r->total_bytes;
+    t->status = r->status;
+    return t->refuse ? lk_fail(err, LK_E_FULL, "no room for %llu", (unsigned long long)t->total)
+                     : LK_OK;
+}
+
+static lk_code take(void *ctx, const void *p, size_t n)
+{
+    taking *t = ctx;
+    lk_buf_put(&t->bytes, p, n);
+    return LK_OK;
+}
+
+static void take_header(void *ctx, lk_str name, lk_str value)
+{
+    taking *t = ctx;
+    if (lk_str_eq_nocase(name, LK_STR("location")) ||
+        lk_str_eq_nocase(name, LK_STR("content-range")))
+        snprintf(t->seen, sizeof t->seen, "%.*s", LK_STR_ARG(value));
+}
+
+static void a_sink_may_be_told_where_the_bytes_begin(void **state)
+{
+    (void)state;
+    server s;
+    lk_err err;
+    lk_http_response r;
+    taking t = {.n_begun = 0};
+    lk_http_request rq = {.resume_at = 20,
+                          .sink = take,
+                          .sink_ctx = &t,
+                          .begin = take_begin,
+                          .see_header = take_header};
+    lk_buf_init(&t.bytes, 0);
+    server_start(&s, letters);
+    test_ok(send_to(&s, "/part", rq, &r, &err), &err);
+    lk_http_response_release(&r);
+    assert_string_equal(lk_buf_str(&t.bytes).p, "uvwxyz");
+    assert_int_equal(t.at, 20);
+    assert_int_equal(t.total, 26);
+    assert_int_equal(t.status, 206);
+    assert_int_equal(t.n_begun, 1);
+    assert_string_equal(t.seen, "bytes 20-25/26");
+
+    lk_buf_clear(&t.bytes);
+    test_ok(send_to(&s, "/whole", rq, &r, &err), &err);
+    lk_http_response_release(&r);
+    assert_string_equal(lk_buf_str(&t.bytes).p, "abcdefghijklmnopqrstuvwxyz");
+    assert_int_equal(t.at, 0);
+    assert_int_equal(t.status, 200);
+
+    t.refuse = true;
+    lk_buf_clear(&t.bytes);
+    test_code(send_to(&s, "/part", rq, &r, &err), LK_E_FULL);
+    lk_http_response_release(&r);
+    assert_string_equal(err.text, "no room for 26");
+    assert_int_equal(t.bytes.n, 0);
+    lk_buf_release(&t.bytes);
+    server_stop(&s);
+}
+
+static void the_headers_of_redirects_are_seen(void **state)
+{
+    (void)state;
+    server s;
+    lk_err err;
+    lk_http_response r;
+    taking t = {.n_begun = 0};
+    server_start(&s, redirects);
+    test_ok(
+        send_to(&s, "/2", (lk_http_request){.sink_ctx = &t, .see_header = take_header}, &r, &err),
+        &err);
+    lk_http_response_release(&r);
+    assert_string_equal(t.seen, "/0");
+    server_stop(&s);
+}
+
 static void drip(server *s, int fd)
 {
     sayz(fd, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
@@ -587,6 +678,8 @@ int main(void)
         cmocka_unit_test(a_body_is_bounded_to_the_byte),
         cmocka_unit_test(a_sink_that_fails_ends_the_transfer_with_its_code),
         cmocka_unit_test(a_download_goes_on_where_it_stopped),
+        cmocka_unit_test(a_sink_may_be_told_where_the_bytes_begin),
+        cmocka_unit_test(the_headers_of_redirects_are_seen),
         cmocka_unit_test(a_peer_that_drips_is_given_up),
         cmocka_unit_test(a_stop_flag_ends_a_transfer_at_once),
         cmocka_unit_test(what_cannot_be_reached_is_told_without_secrets),
