@@ -1,0 +1,8 @@
+"""The parts of bench/peers: other engines run over the same files as ours.
+
+data.py      vectors and truth on disk, recall, memory of this process
+rivals.py    what it takes to build, load and ask each engine
+worker.py    one engine in a process of its own: build it, or measure it
+report.py    tables, ratios, and the section of docs/BENCH.md; needs no package
+plot.py      recall against speed as an SVG; needs no package
+"""
