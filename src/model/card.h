@@ -19,6 +19,7 @@
 #include "base/sha256.h"
 #include "base/str.h"
 #include "image/resize.h"
+#include "model/tokenizer.h"
 
 #define LK_MAX_CARD_BYTES (4u << 20)
 #define LK_MAX_MODEL_BYTES ((size_t)4 << 30)
@@ -34,8 +35,6 @@ typedef struct lk_card_file {
     lk_blob bytes;
     unsigned char *own;
 } lk_card_file;
-
-typedef enum lk_tokenizer_kind { LK_TOK_NONE, LK_TOK_WORDS } lk_tokenizer_kind;
 
 typedef struct lk_card {
     const char *name, *version, *describe;

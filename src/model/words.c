@@ -1,6 +1,7 @@
 #include "model/words.h"
 
 #include "base/mem.h"
+#include "model/tokenizer_kinds.h"
 
 struct lk_words {
     lk_str *terms; /* [n], by id */
@@ -222,3 +223,42 @@ lk_code lk_words_tokenize(const lk_words *w, lk_str text, size_t max, int64_t *i
     lk_free(low);
     return code;
 }
+
+/* ---- as a kind of tokenizer ---- */
+
+typedef struct words_tokenizer {
+    lk_tokenizer base;
+    lk_words *words;
+} words_tokenizer;
+
+static lk_code init(lk_tokenizer *t, const lk_tokenizer_opts *opts, lk_err *err)
+{
+    words_tokenizer *self = (words_tokenizer *)t;
+    lk_code code =
+        lk_words_new((lk_str){(const char *)opts->vocab.p, opts->vocab.n}, &self->words, err);
+    if (code)
+        return code;
+    t->begin_id = t->end_id = -1;
+    t->pad_id = t->pad_id < 0 ? 0 : t->pad_id;
+    t->n_ids = (int64_t)self->words->n;
+    return LK_OK;
+}
+
+static void release(lk_tokenizer *t)
+{
+    lk_words_free(((words_tokenizer *)t)->words);
+}
+
+static lk_code encode(const lk_tokenizer *t, lk_str text, size_t max, int64_t *ids, size_t *ret_n,
+                      lk_err *err)
+{
+    return lk_words_tokenize(((const words_tokenizer *)t)->words, text, max, ids, ret_n, err);
+}
+
+const lk_tokenizer_driver lk_tokenizer_words = {
+    .name = "words",
+    .size = sizeof(words_tokenizer),
+    .init = init,
+    .release = release,
+    .encode = encode,
+};
