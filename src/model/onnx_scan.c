@@ -3,62 +3,13 @@
  * A TensorProto with data_location = EXTERNAL names a file that the runtime would open. The bytes
  * of such a file are not those that the card's checksum covers, so a model that has one is refused
  * before the runtime sees it. This walks just the fields in which a tensor can hide
- * (onnx.proto3, IR version 10), with a depth limit and without copying. */
+ * (onnx.proto3, IR version 10), without copying and as deep as the runtime's parser would go, which
+ * stops at 100 messages in one another. A group's fields count as those of the message around it:
+ * the parser skips groups, so walking them can only refuse more. */
 #include "model/onnx.h"
+#include "model/proto.h"
 
-#define MAX_DEPTH 32
-
-typedef struct field {
-    uint32_t number;
-    uint64_t value; /* varints */
-    lk_blob bytes;  /* length-delimited */
-} field;
-
-static bool next_varint(lk_blob *b, uint64_t *ret)
-{
-    uint64_t v = 0;
-    for (unsigned shift = 0; shift < 64 && b->n; shift += 7) {
-        unsigned char c = *b->p++;
-        b->n--;
-        v |= (uint64_t)(c & 0x7f) << shift;
-        if (!(c & 0x80)) {
-            *ret = v;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool next_field(lk_blob *b, field *f)
-{
-    uint64_t tag, n;
-    *f = (field){0};
-    if (!next_varint(b, &tag))
-        return false;
-    f->number = (uint32_t)(tag >> 3);
-    switch (tag & 7) {
-    case 0:
-        return next_varint(b, &f->value);
-    case 1:
-        n = 8;
-        break;
-    case 2:
-        if (!next_varint(b, &n))
-            return false;
-        break;
-    case 5:
-        n = 4;
-        break;
-    default:
-        return false;
-    }
-    if (n > b->n)
-        return false;
-    f->bytes = (lk_blob){b->p, (size_t)n};
-    b->p += n;
-    b->n -= (size_t)n;
-    return true;
-}
+#define MAX_DEPTH 101
 
 typedef enum kind { K_NONE, K_MODEL, K_GRAPH, K_NODE, K_ATTR, K_TENSOR, K_SPARSE, K_FUNCTION } kind;
 
@@ -91,8 +42,8 @@ static kind kind_of(kind in, uint32_t number)
 
 static bool scan(lk_blob b, kind in, unsigned depth)
 {
-    field f;
-    while (depth < MAX_DEPTH && b.n && next_field(&b, &f)) {
+    lk_pb_field f;
+    while (depth < MAX_DEPTH && lk_pb_next(&b, &f)) {
         if (in == K_TENSOR) {
             if (f.number == TENSOR_EXTERNAL_DATA ||
                 (f.number == TENSOR_DATA_LOCATION && f.value == 1))

@@ -317,9 +317,12 @@ static void weights_in_other_files_are_seen(void **state)
      * graph { node(1) { attribute(5) { t(5) { external_data(13) } } } } */
     static const unsigned char plain[] = {0x3a, 4, 0x2a, 2, 0x70, 1},
                                deep[] = {0x3a, 9, 0x0a, 7, 0x2a, 5, 0x2a, 3, 0x6a, 1, 0},
-                               inside[] = {0x3a, 4, 0x2a, 2, 0x70, 0}, torn[] = {0x3a, 200, 0x2a};
+                               inside[] = {0x3a, 4, 0x2a, 2, 0x70, 0}, torn[] = {0x3a, 200, 0x2a},
+                               /* the same behind an empty group, which the runtime skips */
+        grouped[] = {0x33, 0x34, 0x3a, 4, 0x2a, 2, 0x70, 1};
     assert_true(lk_onnx_has_external_data((lk_blob){plain, sizeof plain}));
     assert_true(lk_onnx_has_external_data((lk_blob){deep, sizeof deep}));
+    assert_true(lk_onnx_has_external_data((lk_blob){grouped, sizeof grouped}));
     assert_false(lk_onnx_has_external_data((lk_blob){inside, sizeof inside}));
     assert_false(lk_onnx_has_external_data((lk_blob){torn, sizeof torn}));
     assert_false(lk_onnx_has_external_data(embedded("models/mini/image.onnx")));
