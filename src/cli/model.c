@@ -12,6 +12,10 @@ typedef struct listing {
 static void see(void *ctx, const lk_model_seen *m)
 {
     const listing *l = ctx;
+    if (!l->w && m->dim == 0) {
+        printf("%-20s cannot be used: %s  %s\n", m->name, m->describe, m->where);
+        return;
+    }
     if (!l->w) {
         printf("%-20s %-4s %5zu  %s%s  %s\n", m->name, m->version, m->dim,
                m->has_image ? "image" : "     ", m->has_text ? " text" : "     ", m->where);

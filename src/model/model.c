@@ -4,7 +4,6 @@
  * nothing comes back as zeros, which is an error and never a guess. */
 #include "model/model.h"
 
-#include <dirent.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -14,9 +13,8 @@
 #include "base/os.h"
 #include "kern/kern.h"
 #include "model/driver.h"
+#include "model/places.h"
 
-#define BUNDLED_NAME "mini"
-#define BUNDLED_PREFIX "models/mini"
 #define MAX_TERMS 4096
 
 struct lk_model {
@@ -175,39 +173,6 @@ lk_code lk_model_classify(const lk_model *m, const float *vector, float *ret_pro
 
 /* ---- opening ---- */
 
-static lk_code locate(const char *name, const lk_model_opts *opts, char path[PATH_MAX],
-                      lk_card_source *ret, lk_err *err)
-{
-    *ret = (lk_card_source){0};
-    if (strchr(name, '/') || strcmp(name, ".") == 0) {
-        ret->dir = name;
-        return LK_OK;
-    }
-    int n = snprintf(path, PATH_MAX, "%s/%s", opts->models_dir ? opts->models_dir : "", name);
-    if (opts->models_dir && n > 0 && n < PATH_MAX && lk_os_exists(path)) {
-        ret->dir = path;
-        return LK_OK;
-    }
-    if (strcmp(name, BUNDLED_NAME) == 0) {
-        ret->embedded = BUNDLED_PREFIX;
-        return LK_OK;
-    }
-    return lk_fail_field(err, LK_E_NOT_FOUND, "model",
-                         "there is no model \"%s\" (lookalike model list shows what there is)",
-                         name);
-}
-
-static lk_code fill_info(const lk_card *c, lk_arena *into, lk_model_info *ret, lk_err *err)
-{
-    *ret = (lk_model_info){.name = c->name,
-                           .version = c->version,
-                           .describe = c->describe,
-                           .dim = c->dim,
-                           .has_image = c->has_image,
-                           .has_text = c->has_text};
-    return lk_card_key(c, into, &ret->key, err);
-}
-
 static lk_code open_driver(lk_model *m, const lk_card_source *from, const lk_model_opts *opts,
                            lk_err *err)
 {
@@ -229,7 +194,7 @@ lk_code lk_model_open(const char *name, const lk_model_opts *opts, lk_model **re
 {
     char path[PATH_MAX];
     lk_card_source from;
-    lk_code code = locate(name, opts, path, &from, err);
+    lk_code code = lk_model_locate(name, opts->models_dir, path, &from, err);
     if (code)
         return code;
     lk_model *m = lk_calloc(1, sizeof *m);
@@ -240,7 +205,7 @@ lk_code lk_model_open(const char *name, const lk_model_opts *opts, lk_model **re
     if (code == LK_E_NOT_FOUND)
         code = lk_fail_field(err, code, "model", "there is no model.json in \"%s\"", name);
     if (!code)
-        code = fill_info(&m->card, &m->arena, &m->info, err);
+        code = lk_model_info_of_card(&m->card, &m->arena, &m->info, err);
     if (!code)
         code = open_driver(m, &from, opts, err);
     if (!code && m->card.categories_file && m->card.has_text)
@@ -267,43 +232,4 @@ void lk_model_close(lk_model *m)
 const lk_model_info *lk_model_info_of(const lk_model *m)
 {
     return &m->info;
-}
-
-/* ---- listing ---- */
-
-static lk_code show(const lk_card_source *from, const char *where, lk_model_see_fn *see, void *ctx,
-                    lk_err *err)
-{
-    lk_arena a;
-    lk_card card;
-    lk_model_info info;
-    lk_arena_init(&a, 0);
-    lk_code code = lk_card_read(from, &a, &card, err);
-    if (!code)
-        code = fill_info(&card, &a, &info, err);
-    if (!code)
-        see(ctx, &info, where);
-    lk_arena_release(&a);
-    return code;
-}
-
-lk_code lk_model_list(const lk_model_opts *opts, lk_model_see_fn *see, void *ctx, lk_err *err)
-{
-    lk_card_source bundled = {.embedded = BUNDLED_PREFIX};
-    lk_code code = show(&bundled, "bundled", see, ctx, err);
-    DIR *d = opts->models_dir ? opendir(opts->models_dir) : NULL;
-    if (!d)
-        return code;
-    for (struct dirent *e; !code && (e = readdir(d));) {
-        char path[PATH_MAX];
-        int n = snprintf(path, sizeof path, "%s/%s", opts->models_dir, e->d_name);
-        lk_card_source from = {.dir = path};
-        if (e->d_name[0] == '.' || n < 0 || (size_t)n >= sizeof path)
-            continue;
-        code = show(&from, path, see, ctx, err);
-        if (code == LK_E_NOT_FOUND) /* some other folder */
-            code = LK_OK;
-    }
-    closedir(d);
-    return code;
 }

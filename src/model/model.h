@@ -62,7 +62,8 @@ LK_CHECK lk_code lk_model_embed_text(lk_model *m, lk_str text, float *ret, lk_er
 LK_CHECK lk_code lk_model_classify(const lk_model *m, const float *vector, float *ret_probs,
                                    lk_err *err);
 
-/* What `model list` shows: every bundled and installed model, cards only. Calls see once each. */
+/* What `model list` shows: every bundled and installed model, cards only. Calls see once each; a
+ * folder whose card cannot be used comes with dim 0 and the reason in `describe`. */
 typedef void lk_model_see_fn(void *ctx, const lk_model_info *info, const char *where);
 LK_CHECK lk_code lk_model_list(const lk_model_opts *opts, lk_model_see_fn *see, void *ctx,
                                lk_err *err);

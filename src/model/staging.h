@@ -1,0 +1,46 @@
+/* Where a model is put together before it is one.
+ *
+ *   <models>/.partial-NAME/   the files so far; kept when the work is interrupted
+ *   <models>/.lock-NAME       held by the process that works on NAME
+ *   <models>/NAME/            the model: made by one rename, whole or not at all
+ *
+ * Whoever brings in, replaces or removes NAME holds the lock meanwhile. One owner. */
+#ifndef LK_MODEL_STAGING_H
+#define LK_MODEL_STAGING_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+#define LK_MAX_MODEL_NAME 64
+
+typedef struct lk_staging {
+    char models_dir[PATH_MAX];
+    char dir[PATH_MAX];    /* <models>/.partial-NAME */
+    char target[PATH_MAX]; /* <models>/NAME */
+    int lock_fd;
+} lk_staging;
+
+/* A name that can be a folder: 1..64 of a-z A-Z 0-9 . _ -, no dot first. */
+bool lk_model_name_ok(lk_str name);
+
+/* Take the lock; make the folders as far as they are missing. LK_E_LOCKED: somebody else is at it.
+ * LK_E_INVALID: no good name, or that of the bundled model. */
+LK_CHECK lk_code lk_staging_open(const char *models_dir, const char *name, lk_staging *ret,
+                                 lk_err *err);
+/* dir/name in the folder, whose parent is made; LK_E_LIMIT when it is too long. */
+LK_CHECK lk_code lk_staging_path(const lk_staging *s, const char *name, char ret[PATH_MAX],
+                                 lk_err *err);
+/* Everything in the folder is written and synced: make it the model. LK_E_EXISTS when there is one.
+ */
+LK_CHECK lk_code lk_staging_place(lk_staging *s, lk_err *err);
+/* Forget what was put together so far; the lock stays. */
+LK_CHECK lk_code lk_staging_clear(lk_staging *s, lk_err *err);
+void lk_staging_close(lk_staging *s); /* lets go of the lock, keeps the folder */
+
+/* Remove the installed model under the lock: it disappears by one rename. */
+LK_CHECK lk_code lk_staging_remove_model(lk_staging *s, lk_err *err);
+
+#endif
