@@ -32,6 +32,7 @@
 #define LK_MAX_TOP_K 1000
 #define LK_MAX_OFFSET 15384 /* with top_k within what a store can be asked for */
 #define LK_MAX_QUERY_PARTS 16
+#define LK_MAX_PROMPTS 256 /* in one part */
 #define LK_MAX_BOOSTS 16
 #define LK_MAX_META_BYTES 65536
 #define LK_MAX_META_KEYS 256
@@ -49,8 +50,10 @@ typedef struct lk_engine_opts {
     int64_t threads;        /* that decode and embed; 0: one a processor */
     int64_t max_pixels;
     uint64_t max_image_bytes;
-    bool keep_gps;    /* read GPS positions from EXIF */
-    int thumb_format; /* 0 jpeg, 1 webp */
+    uint64_t embed_cache_bytes; /* embeddings kept in memory; 0: none */
+    uint64_t embed_cache_ms;    /* and for how long; 0: as long as there is room */
+    bool keep_gps;              /* read GPS positions from EXIF */
+    int thumb_format;           /* 0 jpeg, 1 webp */
 } lk_engine_opts;
 
 extern const lk_opt lk_engine_opt_table[];
@@ -148,8 +151,10 @@ typedef enum lk_part_kind { LK_PART_TEXT, LK_PART_IMAGE, LK_PART_ID, LK_PART_VEC
 
 typedef struct lk_query_part {
     lk_part_kind kind;
-    float weight;        /* finite, not 0; negative moves away */
-    lk_str text;         /* TEXT, ID */
+    float weight;          /* finite, not 0; negative moves away */
+    lk_str text;           /* TEXT, ID */
+    const lk_str *prompts; /* TEXT, instead of text: their mean, as one part; 1..LK_MAX_PROMPTS */
+    size_t n_prompts;
     lk_blob bytes;       /* IMAGE */
     const float *vector; /* VECTOR: [n] with n the model's dimension */
     size_t n;
@@ -198,8 +203,10 @@ typedef struct lk_answer {
 LK_CHECK lk_code lk_engine_search(lk_engine *e, const lk_search *s, lk_arena *into, lk_answer *ret,
                                   lk_err *err);
 
-/* One text or picture to ret[dim]. */
-LK_CHECK lk_code lk_engine_embed(lk_engine *e, const lk_query_part *part, float *ret, lk_err *err);
+/* The vector that a search for parts[n] looks for: (*ret)[*ret_dim], unit length, in the arena. The
+ * errors are lk_engine_search's. */
+LK_CHECK lk_code lk_engine_embed(lk_engine *e, const lk_query_part *parts, size_t n, lk_arena *into,
+                                 const float **ret, size_t *ret_dim, lk_err *err);
 
 /* The hit's or record's document, with only the named fields when n_fields > 0 ("metadata.brand"
  * reaches in). LK_E_INVALID for a field that no record can have. */
@@ -214,6 +221,8 @@ typedef struct lk_stats {
     const char *model_name, *model_version, *model_key;
     const char *const *labels; /* categories of the model */
     size_t n_labels;
+    uint64_t embed_hits, embed_misses, embed_shared; /* of the cache of embeddings; shared are */
+    uint64_t embed_entries, embed_bytes;             /* hits that waited for another's run */
     char index[16], index_state[16];
     double index_built;
     lk_str categories, color_schemes; /* JSON objects {value: count}, in the arena */

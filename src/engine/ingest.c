@@ -66,8 +66,8 @@ typedef struct insight {
     size_t best; /* label */
 } insight;
 
-static lk_code understand(lk_engine *e, const lk_image *im, lk_arena *into, looks *l, insight *ret,
-                          lk_err *err)
+static lk_code understand(lk_engine *e, const lk_sha256 *sha256, const lk_image *im, lk_arena *into,
+                          looks *l, insight *ret, lk_err *err)
 {
     lk_model *m = NULL;
     lk_code code = lk_engine_model(e, &m, err);
@@ -82,7 +82,7 @@ static lk_code understand(lk_engine *e, const lk_image *im, lk_arena *into, look
     lk_wait_group_add(&l->done, 1);
     if (!alone || !lk_pool_try_run(e->side, look, l))
         look(l);
-    code = lk_model_embed_images(m, 1, &im, ret->vector, err);
+    code = lk_engine_embed_decoded(e, sha256, im, ret->vector, err);
     if (!code && ret->model->n_labels > 0)
         code = lk_model_classify(m, ret->vector, ret->probs, err);
     lk_wait_group_wait(&l->done);
@@ -360,7 +360,7 @@ static lk_code add_new(lk_engine *e, const lk_add *add, naming *nm, lk_arena *in
     lk_buf_init(&doc, LK_MAX_RECORD_BYTES);
     lk_code code = lk_picture_decode(add->bytes, &limits, e->opts.keep_gps, &pic, err);
     if (!code)
-        code = understand(e, &pic.image, into, &l, &in, err);
+        code = understand(e, &nm->sha, &pic.image, into, &l, &in, err);
     nm->now_ms = lk_wall_ms();
     nm->created_ms = add->created_ms      ? add->created_ms
                      : pic.exif.has_taken ? pic.exif.taken_ms

@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "engine/keylock.h"
 #include "image/image.h"
+#include "model/embed_cache.h"
 #include "model/model.h"
 #include "store/objects/objects.h"
 #include "store/records/records.h"
@@ -28,6 +29,7 @@ struct lk_engine {
 
     lk_mutex model_lock; /* loads once, on first use */
     lk_model *model;
+    lk_embed_cache *cache;
 
     lk_mutex stats_lock;
     uint64_t objects_bytes, objects_at_ns;
@@ -35,6 +37,12 @@ struct lk_engine {
 
 /* The collection's model, loaded at the first call. */
 LK_CHECK lk_code lk_engine_model(lk_engine *e, lk_model **ret, lk_err *err);
+
+/* The embedding of a decoded picture whose file has this SHA-256, out of the cache when it is
+ * there.
+ */
+LK_CHECK lk_code lk_engine_embed_decoded(lk_engine *e, const lk_sha256 *sha256, const lk_image *im,
+                                         float *ret, lk_err *err);
 
 /* Leave the marker that makes the next open sweep, before the first write of a session. */
 LK_CHECK lk_code lk_engine_mark_dirty(lk_engine *e, lk_err *err);

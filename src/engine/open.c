@@ -73,6 +73,22 @@ const lk_opt lk_engine_opt_table[] = {
      .max = 4294967296.0,
      .env = "LOOKALIKE_MAX_IMAGE_BYTES",
      .help = "refuse picture files larger than this"},
+    {.name = "embed-cache",
+     .type = LK_OPT_BYTES,
+     .offset = AT(embed_cache_bytes),
+     .dflt = "64MiB",
+     .min = 0,
+     .max = 68719476736.0,
+     .env = "LOOKALIKE_EMBED_CACHE",
+     .help = "memory for embeddings of texts and pictures seen before; 0 keeps none"},
+    {.name = "embed-cache-ttl",
+     .type = LK_OPT_MS,
+     .offset = AT(embed_cache_ms),
+     .dflt = "24h",
+     .min = 0,
+     .max = 31536000000.0,
+     .env = "LOOKALIKE_EMBED_CACHE_TTL",
+     .help = "how long such an embedding is kept; 0: as long as there is room"},
     {.name = "keep-gps",
      .type = LK_OPT_BOOL,
      .offset = AT(keep_gps),
@@ -285,6 +301,8 @@ lk_code lk_engine_open(const lk_engine_opts *opts, lk_open_mode mode, lk_engine 
     if (!code)
         code = lk_image_start(err);
     if (!code)
+        code = lk_embed_cache_new(opts->embed_cache_bytes, opts->embed_cache_ms, &e->cache, err);
+    if (!code)
         code = open_stores(e, mode, err);
     if (!code)
         code = lk_pool_new(&e->side, "lk-side", e->n_cpus, e->n_cpus, err);
@@ -317,6 +335,7 @@ void lk_engine_close(lk_engine *e)
     lk_vectors_close(e->vectors);
     lk_objects_close(e->objects);
     lk_records_close(e->records);
+    lk_embed_cache_free(e->cache);
     lk_model_close(e->model);
     if (atomic_load(&e->dirty))
         remove_marker(e);

@@ -1,7 +1,7 @@
-/* From a question to hits: parts to one vector, the index under a filter, records, boosts.
+/* From a question to hits: parts to one vector (embed.c), the index under a filter, records,
+ * boosts.
  *
- * Every part becomes a unit vector; the query is their weighted sum, made unit again, so that
- * weights compare directions and not lengths. Boosts need the records, so they work on a pool of
+ * Boosts need the records, so they work on a pool of
  * the best by likeness, several times the page asked for. A hit whose record is not there (yet, or
  * any more) is left out and the pool widened, so that a page is full whenever enough records exist.
  */
@@ -20,115 +20,6 @@
 void lk_search_default(lk_search *ret)
 {
     *ret = (lk_search){.top_k = 10};
-}
-
-/* ---- the query vector ---- */
-
-static lk_code embed_picture(lk_engine *e, lk_model *m, lk_blob bytes, float *ret, lk_err *err)
-{
-    lk_image_limits limits = lk_engine_limits(e);
-    lk_picture pic = {0};
-    lk_code code = lk_picture_decode(bytes, &limits, false, &pic, err);
-    if (!code) {
-        const lk_image *im = &pic.image;
-        code = lk_model_embed_images(m, 1, &im, ret, err);
-    }
-    lk_picture_release(&pic);
-    return code;
-}
-
-static lk_code unit(float *v, size_t dim, const char *field, lk_err *err)
-{
-    double sum = 0;
-    for (size_t i = 0; i < dim; i++)
-        sum += (double)v[i] * (double)v[i];
-    if (!isfinite(sum) || sum < 1e-24)
-        return lk_fail_field(err, LK_E_INVALID, field,
-                             isfinite(sum) ? "the vector is zero" : "the vector is not finite");
-    float scale = (float)(1.0 / sqrt(sum));
-    for (size_t i = 0; i < dim; i++)
-        v[i] *= scale;
-    return LK_OK;
-}
-
-static lk_code given_vector(const lk_query_part *p, size_t dim, float *ret, lk_err *err)
-{
-    if (p->n != dim)
-        return lk_fail_field(err, LK_E_INVALID, "vector",
-                             "the vector has %zu numbers, the collection %zu", p->n, dim);
-    for (size_t i = 0; i < dim; i++)
-        if (!isfinite(p->vector[i]))
-            return lk_fail_field(err, LK_E_INVALID, "vector", "number %zu is not finite", i + 1);
-    memcpy(ret, p->vector, dim * sizeof *ret);
-    return LK_OK;
-}
-
-static lk_code stored_vector(lk_engine *e, lk_str id, float *ret, lk_err *err)
-{
-    lk_code code = lk_vectors_get(e->vectors, id, ret, err);
-    if (code == LK_E_NOT_FOUND)
-        return lk_fail_field(err, code, "id", "there is no image \"%.*s\"",
-                             (int)(id.n < 128 ? id.n : 128), id.p);
-    return code;
-}
-
-static lk_code embed_part(lk_engine *e, const lk_query_part *p, size_t dim, float *ret, lk_err *err)
-{
-    lk_model *m = NULL;
-    lk_code code = LK_OK;
-    if (p->kind == LK_PART_TEXT || p->kind == LK_PART_IMAGE)
-        code = lk_engine_model(e, &m, err);
-    if (code)
-        return code;
-    switch (p->kind) {
-    case LK_PART_TEXT:
-        code = lk_model_embed_text(m, p->text, ret, err);
-        break;
-    case LK_PART_IMAGE:
-        code = embed_picture(e, m, p->bytes, ret, err);
-        break;
-    case LK_PART_ID:
-        code = stored_vector(e, p->text, ret, err);
-        break;
-    case LK_PART_VECTOR:
-        code = given_vector(p, dim, ret, err);
-        break;
-    }
-    return code ? code : unit(ret, dim, "vector", err);
-}
-
-static lk_code collection_dim(lk_engine *e, size_t *ret, lk_err *err)
-{
-    lk_vectors_info info;
-    lk_code code = lk_vectors_info_of(e->vectors, &info, err);
-    if (!code)
-        *ret = info.dim;
-    return code;
-}
-
-lk_code lk_engine_embed(lk_engine *e, const lk_query_part *part, float *ret, lk_err *err)
-{
-    size_t dim = 0;
-    lk_code code = collection_dim(e, &dim, err);
-    return code ? code : embed_part(e, part, dim, ret, err);
-}
-
-static lk_code query_vector(lk_engine *e, const lk_search *s, size_t dim, float *sum, float *one,
-                            lk_err *err)
-{
-    for (size_t i = 0; i < s->n_parts; i++) {
-        const lk_query_part *p = &s->parts[i];
-        if (!isfinite(p->weight) || p->weight == 0)
-            return lk_fail_field(err, LK_E_INVALID, "weight", "a weight is a number other than 0");
-        lk_code code = embed_part(e, p, dim, one, err);
-        if (code)
-            return code;
-        for (size_t j = 0; j < dim; j++)
-            sum[j] += p->weight * one[j];
-    }
-    lk_code code = unit(sum, dim, "query", err);
-    return code ? lk_fail_field(err, LK_E_INVALID, "query", "the parts of the query cancel out")
-                : LK_OK;
 }
 
 /* ---- boosts ---- */
@@ -267,12 +158,6 @@ static lk_code gather(lk_engine *e, const lk_search *s, const float *query, cons
 
 static lk_code check_search(const lk_search *s, lk_err *err)
 {
-    if (s->n_parts < 1 || s->n_parts > LK_MAX_QUERY_PARTS)
-        return lk_fail_field(err, LK_E_INVALID, "query",
-                             s->n_parts
-                                 ? "a query has at most %d parts, not %zu"
-                                 : "there is nothing to search for (at most %d parts, %zu given)",
-                             LK_MAX_QUERY_PARTS, s->n_parts);
     if (s->top_k < 1 || s->top_k > LK_MAX_TOP_K)
         return lk_fail_field(err, LK_E_INVALID, "top_k", "top_k must be between 1 and %d, not %zu",
                              LK_MAX_TOP_K, s->top_k);
@@ -303,25 +188,21 @@ lk_code lk_engine_search(lk_engine *e, const lk_search *s, lk_arena *into, lk_an
 {
     size_t dim = 0, want = s->offset + s->top_k;
     const lk_filter *f = NULL, *boosts[LK_MAX_BOOSTS] = {0};
+    const float *query = NULL;
     uint64_t t0 = lk_now_ns();
     lk_code code = check_search(s, err);
-    if (!code)
-        code = collection_dim(e, &dim, err);
-    float *sum = code ? NULL : lk_arena_zalloc(into, dim * 2, sizeof *sum);
-    if (!code && !sum)
-        code = lk_fail(err, LK_E_NOMEM, "out of memory for the query");
     if (!code)
         code = lk_engine_filter(e, s->filter, into, &f, err);
     if (!code)
         code = parse_boosts(e, s, into, boosts, err);
     if (!code)
-        code = query_vector(e, s, dim, sum, sum + dim, err);
+        code = lk_engine_embed(e, s->parts, s->n_parts, into, &query, &dim, err);
     if (code)
         return code;
     *ret = (lk_answer){.embed_us = (lk_now_ns() - t0) / 1000};
     if (s->n_boosts)
         want = want * POOL_FACTOR > POOL_MIN ? want * POOL_FACTOR : POOL_MIN;
-    code = gather(e, s, sum, f, want, into, ret, err);
+    code = gather(e, s, query, f, want, into, ret, err);
     if (!code && s->n_boosts)
         code = apply_boosts(s, boosts, ret->hits, ret->n, err);
     if (code)

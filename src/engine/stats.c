@@ -82,6 +82,13 @@ lk_code lk_engine_stats(lk_engine *e, lk_arena *into, lk_stats *ret, lk_err *err
     if (code)
         return code;
     const lk_model_info *mi = lk_model_info_of(m);
+    lk_embed_cache_stats cs;
+    lk_embed_cache_stats_of(e->cache, &cs);
+    ret->embed_hits = cs.hits;
+    ret->embed_misses = cs.misses;
+    ret->embed_shared = cs.shared;
+    ret->embed_entries = cs.entries;
+    ret->embed_bytes = cs.bytes;
     ret->vectors = info.n;
     ret->data_bytes = ret->objects_bytes + info.disk_bytes;
     ret->memory_bytes = lk_os_rss_bytes();

@@ -126,13 +126,11 @@ static lk_code answer_vector(lk_request *rq, const lk_query_part *part, lk_err *
 {
     size_t dim = 0;
     const char *model = NULL;
+    const float *v = NULL;
     lk_jw w;
     lk_code code = lk_server_model(rq->server, &rq->arena, &dim, &model, err);
-    float *v = code ? NULL : lk_arena_zalloc(&rq->arena, dim, sizeof *v);
-    if (!code && !v)
-        code = lk_fail(err, LK_E_NOMEM, "out of memory for an embedding");
     if (!code)
-        code = lk_engine_embed(rq->engine, part, v, err);
+        code = lk_engine_embed(rq->engine, part, 1, &rq->arena, &v, &dim, err);
     if (code)
         return code;
     lk_reply_json(&rq->reply, 200, &w);

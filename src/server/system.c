@@ -1,4 +1,6 @@
 /* How the server is: for people, balancers and Prometheus. */
+#include <inttypes.h>
+
 #include "base/mem.h"
 #include "base/os.h"
 #include "server/handlers.h"
@@ -103,6 +105,24 @@ static void write_gauges(lk_server *s, const lk_stats *st, lk_buf *out)
                    (double)st->objects_bytes);
     lk_gauge_write(out, "lookalike_index_memory_bytes", "Memory of the index.",
                    (double)st->memory_bytes);
+    const struct {
+        const char *name, *help;
+        uint64_t n;
+    } cache[] = {
+        {"hits", "Embeddings that were not made anew.", st->embed_hits},
+        {"misses", "Embeddings that the model had to make.", st->embed_misses},
+        {"shared", "Hits that waited for the run of another request.", st->embed_shared},
+    };
+    for (size_t i = 0; i < LK_ARRAY_LEN(cache); i++)
+        lk_buf_printf(out,
+                      "# HELP lookalike_embed_cache_%s_total %s\n"
+                      "# TYPE lookalike_embed_cache_%s_total counter\n"
+                      "lookalike_embed_cache_%s_total %" PRIu64 "\n",
+                      cache[i].name, cache[i].help, cache[i].name, cache[i].name, cache[i].n);
+    lk_gauge_write(out, "lookalike_embed_cache_entries", "Embeddings kept.",
+                   (double)st->embed_entries);
+    lk_gauge_write(out, "lookalike_embed_cache_bytes", "Memory they take.",
+                   (double)st->embed_bytes);
     lk_gauge_write(out, "process_resident_memory_bytes", "Resident memory.",
                    (double)lk_os_rss_bytes());
     lk_gauge_write(out, "lookalike_uptime_seconds", "Seconds since the server began.",

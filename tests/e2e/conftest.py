@@ -1,6 +1,7 @@
 """What the tests that drive the real program share: where it is, where the photographs are, and a
 server on a port of its own with a data folder of its own."""
 
+import io
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ASSETS = ROOT.parent / "shared" / "assets"
@@ -105,6 +107,32 @@ def start_server(program, tmp_path):
     ended = [(server.stop(), server) for server in started]  # all of them, before any is judged
     for status, server in ended:
         assert status == 0, "".join(server.errors)
+
+
+def picture(shade, size=(64, 48), kind="PNG"):
+    """A small picture that no other shade equals."""
+    image = Image.new("RGB", size, (shade % 256, shade * 7 % 256, shade // 256))
+    image.paste((255 - shade % 256, 20, 200), (4, 4, 24 + shade % 16, 30))
+    out = io.BytesIO()
+    image.save(out, kind)
+    return out.getvalue()
+
+
+def assert_error(answer, status, code=None, field=None):
+    """The one form of errors."""
+    assert answer.status_code == status, answer.text[:300]
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    body = answer.json()
+    assert set(body) == {"error"}
+    error = body["error"]
+    assert set(error) <= {"code", "message", "field", "column"}
+    assert error["message"]
+    if code:
+        assert error["code"] == code, error
+    if field is not None:
+        assert error.get("field", "") == field, error
+    return error
 
 
 def wait_until(check, seconds=10):

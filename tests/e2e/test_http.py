@@ -13,38 +13,12 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from conftest import add_files, wait_until
+from conftest import add_files, assert_error, picture, wait_until
 from PIL import Image
 
 
 def count(server):
     return requests.get(f"{server.url}/v1/stats", timeout=20).json()["images"]
-
-
-def picture(shade, size=(64, 48), kind="PNG"):
-    """A small picture that no other shade equals."""
-    image = Image.new("RGB", size, (shade % 256, shade * 7 % 256, shade // 256))
-    image.paste((255 - shade % 256, 20, 200), (4, 4, 24 + shade % 16, 30))
-    out = io.BytesIO()
-    image.save(out, kind)
-    return out.getvalue()
-
-
-def assert_error(answer, status, code=None, field=None):
-    """The one form of errors."""
-    assert answer.status_code == status, answer.text[:300]
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    body = answer.json()
-    assert set(body) == {"error"}
-    error = body["error"]
-    assert set(error) <= {"code", "message", "field", "column"}
-    assert error["message"]
-    if code:
-        assert error["code"] == code, error
-    if field is not None:
-        assert error.get("field", "") == field, error
-    return error
 
 
 def raw(server, method, path):

@@ -277,11 +277,98 @@ static void pages_join_without_gap_or_overlap(void **state)
     assert_int_equal(search(h, &s).n, 0);
 }
 
+static float dot(const float *a, const float *b, size_t dim)
+{
+    double sum = 0;
+    for (size_t i = 0; i < dim; i++)
+        sum += (double)a[i] * (double)b[i];
+    return (float)sum;
+}
+
+static void several_prompts_are_one_part_in_their_mean_direction(void **state)
+{
+    house *h = *state;
+    const lk_str words[3] = {LK_STR("apple"), LK_STR("pear"), LK_STR("fruit")};
+    const float *one[3], *mean = NULL, *heavy = NULL;
+    double sum[LK_MAX_DIM] = {0}, length = 0;
+    size_t dim = 0;
+    for (size_t i = 0; i < 3; i++) {
+        lk_query_part p = {.kind = LK_PART_TEXT, .weight = 1, .text = words[i]};
+        test_ok(lk_engine_embed(h->e, &p, 1, &h->a, &one[i], &dim, &h->err), &h->err);
+        for (size_t j = 0; j < dim; j++)
+            sum[j] += (double)one[i][j];
+    }
+    for (size_t j = 0; j < dim; j++)
+        length += sum[j] * sum[j];
+    lk_query_part p = {.kind = LK_PART_TEXT, .weight = 1, .prompts = words, .n_prompts = 3};
+    test_ok(lk_engine_embed(h->e, &p, 1, &h->a, &mean, &dim, &h->err), &h->err);
+    for (size_t j = 0; j < dim; j++)
+        assert_true(fabs((double)mean[j] - sum[j] / sqrt(length)) < 1e-6);
+    /* As one part beside another it weighs one, not three. */
+    lk_query_part both[2] = {p, {.kind = LK_PART_TEXT, .weight = 1, .text = LK_STR("street")}};
+    const float *street = NULL;
+    test_ok(lk_engine_embed(h->e, &both[1], 1, &h->a, &street, &dim, &h->err), &h->err);
+    test_ok(lk_engine_embed(h->e, both, 2, &h->a, &heavy, &dim, &h->err), &h->err);
+    assert_true(fabsf(dot(heavy, mean, dim) - dot(heavy, street, dim)) < 1e-5f);
+    p.n_prompts = LK_MAX_PROMPTS + 1;
+    test_code(lk_engine_embed(h->e, &p, 1, &h->a, &mean, &dim, &h->err), LK_E_INVALID);
+    assert_string_equal(h->err.field, "text");
+}
+
+static lk_stats stats_of(house *h)
+{
+    lk_stats st;
+    if (lk_engine_stats(h->e, &h->a, &st, &h->err))
+        fail_msg("%s", h->err.text);
+    return st;
+}
+
+static void what_was_embedded_once_comes_out_of_the_cache(void **state)
+{
+    house *h = *state;
+    const float *first = NULL, *again = NULL;
+    size_t dim = 0;
+    lk_query_part word = {.kind = LK_PART_TEXT, .weight = 1, .text = LK_STR("apple")};
+    lk_query_part file = {.kind = LK_PART_IMAGE, .weight = 1, .bytes = photo(APPLE_1, &h->a)};
+    (void)add(h, APPLE_1, "a", NULL);
+    assert_int_equal(stats_of(h).embed_misses, 1);
+    (void)add(h, APPLE_1, "b", NULL); /* the same bytes under another id */
+    test_ok(lk_engine_embed(h->e, &file, 1, &h->a, &first, &dim, &h->err), &h->err);
+    assert_int_equal(stats_of(h).embed_misses, 1);
+    assert_int_equal(stats_of(h).embed_hits, 2);
+    test_ok(lk_engine_embed(h->e, &word, 1, &h->a, &first, &dim, &h->err), &h->err);
+    test_ok(lk_engine_embed(h->e, &word, 1, &h->a, &again, &dim, &h->err), &h->err);
+    assert_memory_equal(first, again, dim * sizeof *first);
+    assert_int_equal(stats_of(h).embed_misses, 2);
+    assert_int_equal(stats_of(h).embed_hits, 3);
+    assert_int_equal(stats_of(h).embed_entries, 2);
+    lk_query_part odd = {.kind = LK_PART_TEXT, .weight = 1, .text = LK_STR("qqzzx")};
+    test_code(lk_engine_embed(h->e, &odd, 1, &h->a, &again, &dim, &h->err), LK_E_NO_MEANING);
+    assert_int_equal(stats_of(h).embed_entries, 2);
+}
+
+static void a_cache_of_no_bytes_keeps_nothing(void **state)
+{
+    house *h = *state;
+    const float *v = NULL;
+    size_t dim = 0;
+    lk_query_part word = {.kind = LK_PART_TEXT, .weight = 1, .text = LK_STR("apple")};
+    h->opts.embed_cache_bytes = 0;
+    open_again(h);
+    for (int i = 0; i < 3; i++)
+        test_ok(lk_engine_embed(h->e, &word, 1, &h->a, &v, &dim, &h->err), &h->err);
+    assert_int_equal(stats_of(h).embed_hits, 0);
+    assert_int_equal(stats_of(h).embed_misses, 3);
+    assert_int_equal(stats_of(h).embed_bytes, 0);
+}
+
 static void words_and_pictures_mix_by_weight(void **state)
 {
     house *h = *state;
     lk_search s;
-    float text[LK_MAX_DIM], image[LK_MAX_DIM], mix[LK_MAX_DIM];
+    const float *text = NULL, *image = NULL;
+    float mix[LK_MAX_DIM];
+    size_t dim = 0;
     lk_stats stats;
     add_all(h);
     assert_int_equal(lk_engine_stats(h->e, &h->a, &stats, &h->err), LK_OK);
@@ -289,8 +376,9 @@ static void words_and_pictures_mix_by_weight(void **state)
         {.kind = LK_PART_TEXT, .weight = 0.7f, .text = LK_STR("apple")},
         {.kind = LK_PART_IMAGE, .weight = 0.3f, .bytes = photo(STREET, &h->a)},
     };
-    assert_int_equal(lk_engine_embed(h->e, &parts[0], text, &h->err), LK_OK);
-    assert_int_equal(lk_engine_embed(h->e, &parts[1], image, &h->err), LK_OK);
+    test_ok(lk_engine_embed(h->e, &parts[0], 1, &h->a, &text, &dim, &h->err), &h->err);
+    test_ok(lk_engine_embed(h->e, &parts[1], 1, &h->a, &image, &dim, &h->err), &h->err);
+    assert_int_equal(dim, stats.dim);
     for (size_t i = 0; i < stats.dim; i++)
         mix[i] = 0.7f * text[i] + 0.3f * image[i];
     lk_search_default(&s);
@@ -658,6 +746,9 @@ int main(void)
         TEST(bad_pictures_and_metadata_change_nothing),
         TEST(a_picture_finds_itself_and_its_like),
         TEST(pages_join_without_gap_or_overlap),
+        TEST(several_prompts_are_one_part_in_their_mean_direction),
+        TEST(what_was_embedded_once_comes_out_of_the_cache),
+        TEST(a_cache_of_no_bytes_keeps_nothing),
         TEST(words_and_pictures_mix_by_weight),
         TEST(a_negative_weight_moves_away),
         TEST(similar_leaves_the_asked_one_out),
