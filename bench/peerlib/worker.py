@@ -4,14 +4,14 @@
     python -m peerlib.worker search RIVAL BASE INDEX QUERY TRUTH QUERIES REPEATS STOP
 
 Building and searching are two processes, so that memory is what a search needs: the resident set
-after loading the stored index and sweeping over it, less the resident set just before loading, when
-the interpreter, the engine's package, the queries and the truth were already there. Base vectors are
-in the figure only as far as the engine keeps them in its index.
+after loading the stored index and sweeping over it, less the resident set just before loading,
+when the interpreter, the engine's package, the queries and the truth were already there. Base
+vectors are in the figure only as far as the engine keeps them in its index.
 
-Speed is measured twice on one pinned processor. `qps` is one call with all queries, best of REPEATS:
-no part of it is Python, so it is what engines are compared by. `qps_single`, p50 and p99 are one call
-a query, as a program would do it, with what Python costs on top; of REPEATS passes the one with the
-least total time stands. Prints one JSON line a point; stops above recall STOP.
+Speed is measured twice on one pinned processor. `qps` is one call with all queries, best of
+REPEATS: no part of it is Python, so it is what engines are compared by. `qps_single`, p50 and p99
+are one call a query, as a program would do it, with what Python costs on top; of REPEATS passes
+the one with the least total time stands. Prints one JSON line a point; stops above recall STOP.
 """
 
 import json
