@@ -129,6 +129,8 @@ static lk_code given_vector(const lk_query_part *p, size_t dim, float *ret, lk_e
 
 static lk_code stored_vector(lk_engine *e, lk_str id, float *ret, lk_err *err)
 {
+    if (!e->vectors)
+        return lk_fail_field(err, LK_E_NOT_FOUND, "id", "there is no collection to find it in");
     lk_code code = lk_vectors_get(e->vectors, id, ret, err);
     if (code == LK_E_NOT_FOUND)
         return lk_fail_field(err, code, "id", "there is no image \"%.*s\"",
@@ -175,26 +177,37 @@ static lk_code add_parts(lk_engine *e, const lk_query_part *parts, size_t n, siz
     return LK_OK;
 }
 
+/* Asked of the vectors where there are any: that needs no model to be loaded. */
+static lk_code find_dim(lk_engine *e, size_t *ret, lk_err *err)
+{
+    lk_vectors_info info;
+    lk_model *m = NULL;
+    lk_code code =
+        e->vectors ? lk_vectors_info_of(e->vectors, &info, err) : lk_engine_model(e, &m, err);
+    if (!code)
+        *ret = e->vectors ? info.dim : lk_model_info_of(m)->dim;
+    return code;
+}
+
 lk_code lk_engine_embed(lk_engine *e, const lk_query_part *parts, size_t n, lk_arena *into,
                         const float **ret, size_t *ret_dim, lk_err *err)
 {
-    lk_vectors_info info;
-    lk_code code = LK_OK;
+    size_t dim = 0;
     if (n < 1 || n > LK_MAX_QUERY_PARTS)
         return lk_fail_field(err, LK_E_INVALID, "query",
                              n ? "a query has at most %d parts, not %zu"
                                : "there is nothing to search for (at most %d parts, %zu given)",
                              LK_MAX_QUERY_PARTS, n);
-    code = lk_vectors_info_of(e->vectors, &info, err);
+    lk_code code = find_dim(e, &dim, err);
     if (code)
         return code;
-    float *sum = lk_arena_zalloc(into, info.dim * 2, sizeof *sum);
+    float *sum = lk_arena_zalloc(into, dim * 2, sizeof *sum);
     if (!sum)
         return lk_fail(err, LK_E_NOMEM, "out of memory for the query");
-    code = add_parts(e, parts, n, info.dim, sum + info.dim, sum, err);
+    code = add_parts(e, parts, n, dim, sum + dim, sum, err);
     if (!code) {
         *ret = sum;
-        *ret_dim = info.dim;
+        *ret_dim = dim;
     }
     return code;
 }

@@ -61,6 +61,7 @@ extern const lk_opt lk_engine_opt_table[];
 typedef enum lk_open_mode {
     LK_OPEN_EXISTING, /* LK_E_NOT_FOUND when the folder holds no collection */
     LK_OPEN_CREATE,   /* made when it is not there */
+    LK_OPEN_MODEL, /* no folder at all: only lk_engine_embed and lk_engine_model_of may be called */
 } lk_open_mode;
 
 /* Takes the folder's lock (LK_E_LOCKED names the owner), opens the stores, loads the model, and
@@ -215,6 +216,15 @@ LK_CHECK lk_code lk_record_write(const lk_record *r, const lk_str *fields, size_
 
 /* ---- the whole ---- */
 
+typedef struct lk_model_seen {
+    const char *name, *version, *describe, *where;
+    size_t dim;
+    bool has_image, has_text;
+} lk_model_seen;
+
+/* The model that embeds, loaded if it is not yet; where is NULL. The texts live as long as e. */
+LK_CHECK lk_code lk_engine_model_of(lk_engine *e, lk_model_seen *ret, lk_err *err);
+
 typedef struct lk_stats {
     uint64_t images, vectors, objects_bytes, data_bytes, memory_bytes;
     size_t dim;
@@ -246,11 +256,6 @@ LK_CHECK lk_code lk_engine_build_index(lk_engine *e, const char *index, lk_progr
                                        void *ctx, const lk_cancel *cancel, lk_err *err);
 
 /* Installed models, cards only. */
-typedef struct lk_model_seen {
-    const char *name, *version, *describe, *where;
-    size_t dim;
-    bool has_image, has_text;
-} lk_model_seen;
 typedef void lk_engine_model_fn(void *ctx, const lk_model_seen *m);
 LK_CHECK lk_code lk_engine_models(const lk_engine_opts *opts, lk_engine_model_fn *see, void *ctx,
                                   lk_err *err);

@@ -268,6 +268,32 @@ static lk_code sweep_if_unclean(lk_engine *e, lk_err *err)
     return code;
 }
 
+/* Only what embedding needs; e is closed on failure. */
+static lk_code open_model_alone(lk_engine *e, lk_engine **ret, lk_err *err)
+{
+    char path[PATH_MAX];
+    lk_model *m = NULL;
+    lk_code code = folder_path(e, "models", path, err);
+    if (!code) {
+        e->models_dir = lk_strdup(e->opts.models_dir ? e->opts.models_dir : path);
+        e->model_name = lk_strdup(e->opts.model ? e->opts.model : "mini");
+        if (!e->models_dir || !e->model_name)
+            code = lk_fail(err, LK_E_NOMEM, "out of memory");
+    }
+    if (!code)
+        code = lk_image_start(err);
+    if (!code)
+        code =
+            lk_embed_cache_new(e->opts.embed_cache_bytes, e->opts.embed_cache_ms, &e->cache, err);
+    if (!code)
+        code = lk_engine_model(e, &m, err);
+    if (code)
+        lk_engine_close(e);
+    else
+        *ret = e;
+    return code;
+}
+
 lk_code lk_engine_open(const lk_engine_opts *opts, lk_open_mode mode, lk_engine **ret, lk_err *err)
 {
     char path[PATH_MAX];
@@ -282,6 +308,8 @@ lk_code lk_engine_open(const lk_engine_opts *opts, lk_open_mode mode, lk_engine 
     e->n_cpus = opts->threads > 0 ? (unsigned)opts->threads : lk_os_cpus();
     e->data_dir = lk_strdup(opts->data_dir);
     lk_code code = e->data_dir ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory");
+    if (!code && mode == LK_OPEN_MODEL)
+        return open_model_alone(e, ret, err);
     if (!code && mode == LK_OPEN_EXISTING && !lk_os_exists(e->data_dir))
         code = lk_fail_field(err, LK_E_NOT_FOUND, "data",
                              "there is no folder \"%s\" (lookalike init makes one)", e->data_dir);

@@ -120,12 +120,26 @@ typedef struct forward {
     void *ctx;
 } forward;
 
+static lk_model_seen seen_of(const lk_model_info *info, const char *where)
+{
+    return (lk_model_seen){info->name, info->version,   info->describe, where,
+                           info->dim,  info->has_image, info->has_text};
+}
+
 static void see_model(void *ctx, const lk_model_info *info, const char *where)
 {
     const forward *f = ctx;
-    lk_model_seen seen = {info->name, info->version,   info->describe, where,
-                          info->dim,  info->has_image, info->has_text};
+    lk_model_seen seen = seen_of(info, where);
     f->see(f->ctx, &seen);
+}
+
+lk_code lk_engine_model_of(lk_engine *e, lk_model_seen *ret, lk_err *err)
+{
+    lk_model *m = NULL;
+    lk_code code = lk_engine_model(e, &m, err);
+    if (!code)
+        *ret = seen_of(lk_model_info_of(m), NULL);
+    return code;
 }
 
 lk_code lk_engine_models(const lk_engine_opts *opts, lk_engine_model_fn *see, void *ctx,

@@ -11,7 +11,9 @@ lk_handler_fn lk_handle_images_add, lk_handle_images_list;
 lk_handler_fn lk_handle_image_get, lk_handle_image_patch, lk_handle_image_delete;
 lk_handler_fn lk_handle_image_thumbnail, lk_handle_image_original;
 /* search.c */
-lk_handler_fn lk_handle_search, lk_handle_similar, lk_handle_embed;
+lk_handler_fn lk_handle_search, lk_handle_similar;
+/* embed.c */
+lk_handler_fn lk_handle_embed;
 /* seeds.c: the routes of older clients, in their JSON */
 lk_handler_fn lk_handle_seed_upload, lk_handle_seed_search, lk_handle_seed_query;
 /* system.c */
@@ -20,6 +22,9 @@ lk_handler_fn lk_handle_health, lk_handle_ready, lk_handle_stats, lk_handle_metr
 lk_handler_fn lk_handle_openapi;
 /* assets.c */
 lk_handler_fn lk_handle_page, lk_handle_asset;
+
+/* The members of what /v1/embed takes, and of one of its inputs. */
+extern const lk_arg_doc lk_embed_json_doc[], lk_embed_input_doc[];
 
 /* Add one uploaded picture; the error's status is lk_status_of(code, LK_BLAME_PICTURE). */
 LK_CHECK lk_code lk_add_upload(lk_request *rq, const lk_add *add, lk_added *ret, lk_err *err);

@@ -36,15 +36,7 @@ struct lk_server {
     int wake_fd; /* an eventfd: written by lk_server_stop */
     uint16_t port;
     char url[300];
-
-    lk_mutex model_lock; /* what embeddings are, asked of the engine once */
-    size_t dim;          /* 0: not asked yet */
-    const char *model_name;
 };
-
-/* The collection's dimension and model, which never change while it is open. */
-LK_CHECK lk_code lk_server_model(lk_server *s, lk_arena *scratch, size_t *ret_dim,
-                                 const char **ret_name, lk_err *err);
 
 static inline lk_phase lk_server_phase(lk_server *s)
 {

@@ -82,6 +82,7 @@ static const lk_arg_doc embedding_doc[] = {
     {"model", "string", "its name"},
     {"dim", "integer", "how many numbers"},
     {"vector", "[number]", "of unit length"},
+    {"vectors", "[[number]]", "one for each of inputs, when those were asked for"},
     {"took_ms", "number", "from the first byte of the request"},
     {NULL, NULL, NULL},
 };
@@ -103,12 +104,6 @@ static const lk_arg_doc patch_doc[] = {
     {"metadata", "object", "merged into the image's metadata (RFC 7396)"},
     {NULL, NULL, NULL},
 };
-static const lk_arg_doc embed_doc[] = {
-    {"text", "string", "words"},
-    {"image", "string", "a picture, base64"},
-    {"id", "string", "a stored image"},
-    {NULL, NULL, NULL},
-};
 static const lk_arg_doc query_doc[] = {
     {"query", "string", "words to look for"},
     {"filters", "filters", "a filter's text, or an object of equalities"},
@@ -126,6 +121,8 @@ static void pair(lk_jw *w, const char *key, const char *value)
     lk_jw_key(w, key);
     lk_jw_strz(w, value);
 }
+
+static void write_schema(lk_jw *w, const char *type);
 
 /* The inside of a schema object of that type: "integer", "Image", "[Hit]" … */
 static void write_type(lk_jw *w, lk_str type)
@@ -145,6 +142,11 @@ static void write_type(lk_jw *w, lk_str type)
     } else if (strcmp(name, "file") == 0) {
         pair(w, "type", "string");
         pair(w, "format", "binary");
+    } else if (strcmp(name, "texts") == 0) {
+        lk_jw_key(w, "type");
+        lk_jw_raw(w, LK_STR("[\"string\",\"array\"]"));
+        lk_jw_key(w, "items");
+        write_schema(w, "string");
     } else if (strcmp(name, "cursor") == 0 || strcmp(name, "filters") == 0) {
         lk_jw_key(w, "type");
         lk_jw_arr(w);
@@ -312,14 +314,23 @@ static void write_schemas(lk_jw *w)
         const char *name;
         const lk_arg_doc *members;
     } schemas[] = {
-        {"Search", lk_search_json_doc}, {"QueryPart", lk_search_part_doc},
-        {"Boost", boost_doc},           {"Patch", patch_doc},
-        {"Embed", embed_doc},           {"Query", query_doc},
-        {"Error", error_doc},           {"Fault", fault_doc},
-        {"Image", record_doc},          {"Hit", hit_doc},
-        {"Found", found_doc},           {"OneAdded", one_added_doc},
-        {"Added", added_doc},           {"Page", page_doc},
-        {"Embedding", embedding_doc},   {"Stats", stats_doc},
+        {"Search", lk_search_json_doc},
+        {"QueryPart", lk_search_part_doc},
+        {"Boost", boost_doc},
+        {"Patch", patch_doc},
+        {"Embed", lk_embed_json_doc},
+        {"EmbedInput", lk_embed_input_doc},
+        {"Query", query_doc},
+        {"Error", error_doc},
+        {"Fault", fault_doc},
+        {"Image", record_doc},
+        {"Hit", hit_doc},
+        {"Found", found_doc},
+        {"OneAdded", one_added_doc},
+        {"Added", added_doc},
+        {"Page", page_doc},
+        {"Embedding", embedding_doc},
+        {"Stats", stats_doc},
     };
     lk_jw_obj(w);
     for (size_t i = 0; i < LK_ARRAY_LEN(schemas); i++) {

@@ -31,8 +31,10 @@ static const lk_arg_doc similar_query[] = {
     {NULL, NULL, NULL},
 };
 static const lk_arg_doc embed_form[] = {
-    {"file", "file", "a picture"},
-    {"text", "string", "words"},
+    {"file", "file", "a picture; may be given several times"},
+    {"file_weight", "number", "weight of each picture, 1 when left out"},
+    {"text", "string", "words; of several, the mean"},
+    {"text_weight", "number", "weight of the words, 1 when left out"},
     {"id", "string", "a stored image"},
     {NULL, NULL, NULL},
 };
@@ -80,8 +82,8 @@ const lk_route lk_routes[] = {
     {LK_GET, "/v1/images/{id}/similar", lk_handle_similar, LK_LANE_QUICK, 0, false, "image_similar",
      "Images like this one", similar_query, NULL, NULL, "Found"},
     {LK_POST, "/v1/embed", lk_handle_embed, LK_LANE_QUICK, WORDS | LK_BODY_IMAGE, false, "embed",
-     "The embedding of words, a picture, or a stored image", NULL, embed_form, "Embed",
-     "Embedding"},
+     "The embedding of words, pictures, stored images, or a weighted mix", NULL, embed_form,
+     "Embed", "Embedding"},
     {LK_GET, "/v1/stats", lk_handle_stats, LK_LANE_QUICK, 0, false, "stats",
      "Numbers about the collection", NULL, NULL, NULL, "Stats"},
     {LK_POST, "/api/upload", lk_handle_seed_upload, LK_LANE_UPLOAD, LK_BODY_FORM, false,

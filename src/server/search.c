@@ -1,4 +1,4 @@
-/* Search: by anything, by a stored image; and embeddings by themselves. */
+/* Search: by anything, by a stored image. */
 #include "base/mem.h"
 #include "server/handlers.h"
 #include "server/internal.h"
@@ -116,87 +116,6 @@ lk_code lk_handle_similar(lk_request *rq, lk_err *err)
     a.search.exclude_parts = true;
     if (!code)
         code = search(rq, &a, err);
-    lk_search_args_release(&a);
-    return code;
-}
-
-/* ---- embeddings ---- */
-
-static lk_code answer_vector(lk_request *rq, const lk_query_part *part, lk_err *err)
-{
-    size_t dim = 0;
-    const char *model = NULL;
-    const float *v = NULL;
-    lk_jw w;
-    lk_code code = lk_server_model(rq->server, &rq->arena, &dim, &model, err);
-    if (!code)
-        code = lk_engine_embed(rq->engine, part, 1, &rq->arena, &v, &dim, err);
-    if (code)
-        return code;
-    lk_reply_json(&rq->reply, 200, &w);
-    lk_jw_obj(&w);
-    lk_jw_key(&w, "model");
-    lk_jw_strz(&w, model);
-    lk_jw_key(&w, "dim");
-    lk_jw_uint(&w, dim);
-    lk_jw_key(&w, "vector");
-    lk_jw_arr(&w);
-    for (size_t i = 0; i < dim; i++)
-        lk_jw_float(&w, v[i]);
-    lk_jw_end_arr(&w);
-    lk_jw_key(&w, "took_ms");
-    lk_jw_real(&w, lk_request_ms(rq));
-    lk_jw_end_obj(&w);
-    return lk_reply_json_end(&rq->reply, err);
-}
-
-/* The members are a search's; only one part and nothing about results is allowed here. */
-static lk_code read_embed(lk_request *rq, lk_search_args *a, lk_err *err)
-{
-    static const char *const json_known[] = {"text", "image", "id"};
-    static const char *const form_known[] = {"text", "file", "id"};
-    lk_json *doc = NULL;
-    lk_code code = LK_OK;
-    if (rq->body.kind == LK_BODY_FORM) {
-        for (size_t i = 0; !code && i < rq->body.n_parts; i++) {
-            lk_arg one = {lk_str_of(rq->body.parts[i].name), {"", 0}};
-            code = lk_args_only(&(lk_args){&one, 1}, form_known, LK_ARRAY_LEN(form_known), err);
-        }
-        return code ? code : lk_search_args_form(a, &rq->body, LK_MAX_TOP_K, err);
-    }
-    if (rq->body.kind == LK_BODY_IMAGE) {
-        lk_str whole = lk_buf_str(&rq->body.whole);
-        lk_query_part part = {
-            .kind = LK_PART_IMAGE, .weight = 1, .bytes = {(const unsigned char *)whole.p, whole.n}};
-        if (whole.n == 0)
-            return lk_fail(err, LK_E_INVALID, "the body is empty; a picture is expected");
-        return lk_search_add_part(a, part, err);
-    }
-    code = lk_request_json(rq, &doc, err);
-    if (code)
-        return code;
-    code = lk_json_only(lk_json_root(doc), json_known, LK_ARRAY_LEN(json_known), err);
-    if (code) {
-        lk_json_free(doc);
-        return code;
-    }
-    return lk_search_args_json(a, doc, LK_MAX_TOP_K, err);
-}
-
-lk_code lk_handle_embed(lk_request *rq, lk_err *err)
-{
-    lk_search_args a;
-    lk_search_args_init(&a);
-    lk_code code = lk_args_only(&rq->query, NULL, 0, err);
-    if (!code)
-        code = read_embed(rq, &a, err);
-    if (!code && a.search.n_parts != 1)
-        code =
-            lk_fail(err, LK_E_INVALID, "give one of text, image and id, not %zu", a.search.n_parts);
-    if (!code && a.has_picture)
-        rq->blame = LK_BLAME_PICTURE;
-    if (!code)
-        code = answer_vector(rq, &a.parts[0], err);
     lk_search_args_release(&a);
     return code;
 }

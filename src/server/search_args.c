@@ -9,7 +9,7 @@
 #define MAX_DIM 65536
 
 const lk_arg_doc lk_search_json_doc[] = {
-    {"text", "string", "words to look for"},
+    {"text", "texts", "words to look for; of a list, the mean of all"},
     {"image", "string", "a picture to look for, base64"},
     {"id", "string", "a stored image to look for the like of"},
     {"vector", "[number]", "an embedding of this collection's model"},
@@ -26,7 +26,7 @@ const lk_arg_doc lk_search_json_doc[] = {
 };
 
 const lk_arg_doc lk_search_part_doc[] = {
-    {"text", "string", "words"},
+    {"text", "texts", "words; of a list, the mean of all, as one part"},
     {"image", "string", "a picture, base64"},
     {"id", "string", "a stored image"},
     {"vector", "[number]", "an embedding"},
@@ -37,7 +37,7 @@ const lk_arg_doc lk_search_part_doc[] = {
 const lk_arg_doc lk_search_form_doc[] = {
     {"file", "file", "a picture to look for; may be given several times"},
     {"file_weight", "number", "weight of each picture, 1 when left out"},
-    {"text", "string", "words to look for"},
+    {"text", "string", "words to look for; of several, the mean"},
     {"text_weight", "number", "weight of the words, 1 when left out"},
     {"id", "string", "a stored image to look for the like of"},
     {"top_k", "integer", "how many results, 10 when left out"},
@@ -149,6 +149,30 @@ static lk_code add_text(lk_search_args *a, const lk_jval *obj, const char *key, 
     return code ? code : lk_search_add_part(a, part, err);
 }
 
+/* Several prompts; the list is kept with the search. */
+static lk_code add_prompts(lk_search_args *a, const lk_jval *list, float weight, lk_err *err)
+{
+    lk_str key;
+    const lk_jval *v;
+    lk_query_part part = {.kind = LK_PART_TEXT, .weight = weight};
+    size_t n = lk_jval_len(list);
+    if (n < 1 || n > LK_MAX_PROMPTS)
+        return lk_fail_field(err, LK_E_INVALID, "text", "text has %zu items; 1 to %d are allowed",
+                             n, LK_MAX_PROMPTS);
+    lk_str *prompts = lk_alloc_array(n, sizeof *prompts);
+    if (!prompts)
+        return lk_fail(err, LK_E_NOMEM, "out of memory for the texts");
+    lk_code code = lk_search_own(a, prompts, err);
+    for (lk_jiter it = lk_jiter_of(list); !code && lk_jiter_next(&it, &key, &v);) {
+        if (lk_jval_type(v) != LK_J_STR || lk_str_trim(lk_jval_str(v)).n == 0)
+            return lk_fail_field(err, LK_E_INVALID, "text", "item %zu of text is no text",
+                                 part.n_prompts + 1);
+        prompts[part.n_prompts++] = lk_jval_str(v);
+    }
+    part.prompts = prompts;
+    return code ? code : lk_search_add_part(a, part, err);
+}
+
 static bool given(const lk_jval *obj, const char *key)
 {
     return lk_jval_type(lk_jval_get(obj, key)) != LK_J_NULL;
@@ -160,7 +184,10 @@ static lk_code add_parts_of(lk_search_args *a, const lk_jval *obj, float weight,
 {
     lk_code code = LK_OK;
     size_t before = a->search.n_parts;
-    if (given(obj, "text"))
+    const lk_jval *text = lk_jval_get(obj, "text");
+    if (lk_jval_type(text) == LK_J_ARR)
+        code = add_prompts(a, text, weight, err);
+    else if (given(obj, "text"))
         code = add_text(a, obj, "text", LK_PART_TEXT, weight, err);
     if (!code && given(obj, "image")) {
         lk_str base64 = {0};
@@ -197,8 +224,7 @@ static lk_code read_item(lk_search_args *a, const lk_jval *item, lk_err *err)
     return code;
 }
 
-/* The fault is in list[i]: say so in the field and in the sentence. */
-static lk_code at_item(lk_err *err, lk_code code, const char *list, size_t i)
+lk_code lk_fail_item(lk_err *err, lk_code code, const char *list, size_t i)
 {
     if (strcmp(err->field, list) == 0)
         return code; /* the list as a whole is at fault */
@@ -238,7 +264,7 @@ static lk_code read_query(lk_search_args *a, const lk_jval *root, lk_err *err)
     for (size_t i = 0; !code && lk_jiter_next(&it, &key, &item); i++) {
         code = read_item(a, item, err);
         if (code)
-            return at_item(err, code, "query", i);
+            return lk_fail_item(err, code, "query", i);
     }
     return code;
 }
@@ -263,7 +289,7 @@ static lk_code read_boosts(lk_search_args *a, const lk_jval *root, lk_err *err)
         if (!code)
             code = lk_json_get_real(item, "add", -1e6, 1e6, &add, err);
         if (code)
-            return at_item(err, code, "boosts", i);
+            return lk_fail_item(err, code, "boosts", i);
         b->add = (float)add;
         a->search.n_boosts = i + 1;
     }
@@ -306,6 +332,13 @@ static lk_code read_numbers(lk_search_args *a, const lk_jval *root, int64_t max_
     return code;
 }
 
+lk_code lk_search_args_parts(lk_search_args *a, const lk_jval *obj, lk_err *err)
+{
+    size_t n = 0;
+    lk_code code = add_parts_of(a, obj, 1, &n, err);
+    return code ? code : read_query(a, obj, err);
+}
+
 static lk_code nothing_asked(lk_err *err)
 {
     return lk_fail_field(err, LK_E_INVALID, "query",
@@ -315,7 +348,6 @@ static lk_code nothing_asked(lk_err *err)
 lk_code lk_search_args_json(lk_search_args *a, lk_json *doc, int64_t max_results, lk_err *err)
 {
     const char *names[24];
-    size_t n = 0;
     const lk_jval *root = lk_json_root(doc);
     a->doc = doc;
     lk_code code = lk_json_only(root, names, names_of(lk_search_json_doc, names), err);
@@ -328,9 +360,7 @@ lk_code lk_search_args_json(lk_search_args *a, lk_json *doc, int64_t max_results
     if (!code)
         code = read_boosts(a, root, err);
     if (!code)
-        code = add_parts_of(a, root, 1, &n, err);
-    if (!code)
-        code = read_query(a, root, err);
+        code = lk_search_args_parts(a, root, err);
     if (!code && a->search.n_parts == 0)
         code = nothing_asked(err);
     return code;
@@ -388,21 +418,40 @@ static lk_code form_known(const lk_body *body, lk_err *err)
     return LK_OK;
 }
 
+/* One text field, or the mean of several; empty ones are left out. */
+static lk_code form_texts(lk_search_args *a, const lk_body *body, float weight, lk_err *err)
+{
+    lk_query_part part = {.kind = LK_PART_TEXT, .weight = weight};
+    lk_str *prompts = lk_alloc_array(LK_MAX_PROMPTS, sizeof *prompts);
+    lk_code code = prompts ? lk_search_own(a, prompts, err)
+                           : lk_fail(err, LK_E_NOMEM, "out of memory for the texts");
+    for (size_t i = 0; !code && i < body->n_parts; i++) {
+        lk_str text = lk_part_text(&body->parts[i]);
+        if (strcmp(body->parts[i].name, "text") != 0 || lk_str_trim(text).n == 0)
+            continue;
+        if (!lk_utf8_valid(text))
+            return lk_fail_field(err, LK_E_INVALID, "text", "text is not UTF-8 text");
+        if (part.n_prompts == LK_MAX_PROMPTS)
+            return lk_fail_field(err, LK_E_INVALID, "text", "text is given over %d times",
+                                 LK_MAX_PROMPTS);
+        prompts[part.n_prompts++] = text;
+    }
+    part.prompts = prompts;
+    return code || part.n_prompts == 0 ? code : lk_search_add_part(a, part, err);
+}
+
 static lk_code form_parts(lk_search_args *a, const lk_body *body, lk_err *err)
 {
     float text_weight = 1, file_weight = 1;
-    bool has_text = false, has_id = false;
-    lk_query_part text = {.kind = LK_PART_TEXT}, id = {.kind = LK_PART_ID, .weight = 1};
+    bool has_id = false;
+    lk_query_part id = {.kind = LK_PART_ID, .weight = 1};
     lk_code code = form_weight(body, "text_weight", &text_weight, err);
     if (!code)
         code = form_weight(body, "file_weight", &file_weight, err);
     if (!code)
-        code = form_text(body, "text", &text.text, &has_text, err);
+        code = form_texts(a, body, text_weight, err);
     if (!code)
         code = form_text(body, "id", &id.text, &has_id, err);
-    text.weight = text_weight;
-    if (!code && has_text && lk_str_trim(text.text).n > 0)
-        code = lk_search_add_part(a, text, err);
     if (!code && has_id)
         code = lk_check_id(id.text, err);
     if (!code && has_id)

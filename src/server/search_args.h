@@ -15,7 +15,7 @@ typedef struct lk_search_args {
     bool has_fields;                 /* with none of them: only ids and scores */
     bool has_picture;                /* then a bad format is the picture's fault */
     lk_json *doc;                    /* the texts live in it */
-    void *owned[LK_MAX_QUERY_PARTS]; /* vectors and decoded pictures */
+    void *owned[LK_MAX_QUERY_PARTS]; /* vectors, decoded pictures, lists */
     size_t n_owned;
 } lk_search_args;
 
@@ -29,12 +29,18 @@ LK_CHECK lk_code lk_search_args_json(lk_search_args *a, lk_json *doc, int64_t ma
                                      lk_err *err); /* takes doc over */
 LK_CHECK lk_code lk_search_args_form(lk_search_args *a, const lk_body *body, int64_t max_results,
                                      lk_err *err);
+/* Only what is looked for: text, image, id, vector and query of obj, which must live as long as a;
+ * there may be none. */
+LK_CHECK lk_code lk_search_args_parts(lk_search_args *a, const lk_jval *obj, lk_err *err);
 void lk_search_args_init(lk_search_args *a);
 void lk_search_args_release(lk_search_args *a);
 
 LK_CHECK lk_code lk_search_add_part(lk_search_args *a, lk_query_part part, lk_err *err);
 /* Keep memory (lk_free) as long as the search. On failure it is freed. */
 LK_CHECK lk_code lk_search_own(lk_search_args *a, void *p, lk_err *err);
+
+/* The fault is in list[i]: say so in the field and in the sentence. */
+lk_code lk_fail_item(lk_err *err, lk_code code, const char *list, size_t i);
 
 /* Append "NAME == VALUE" to a filter's text, joined by "and"; names and values are quoted.
  * A list of values becomes "in", null "is null". */

@@ -194,7 +194,6 @@ static void free_server(lk_server *s)
     lk_free(s->listen);
     lk_free(s->cors);
     lk_mutex_release(&s->pool_lock);
-    lk_mutex_release(&s->model_lock);
     lk_free(s);
 }
 
@@ -206,7 +205,6 @@ lk_code lk_server_open(const lk_server_opts *opts, lk_engine *e, lk_log *log, lk
     if (!s)
         return lk_fail(err, LK_E_NOMEM, "out of memory for the server");
     lk_mutex_init(&s->pool_lock, LK_RANK_SERVER);
-    lk_mutex_init(&s->model_lock, LK_RANK_SERVER);
     s->engine = e;
     s->log = log;
     s->started_ns = lk_now_ns();
@@ -229,27 +227,6 @@ lk_code lk_server_open(const lk_server_opts *opts, lk_engine *e, lk_log *log, lk
         return code;
     }
     *ret = s;
-    return LK_OK;
-}
-
-lk_code lk_server_model(lk_server *s, lk_arena *scratch, size_t *ret_dim, const char **ret_name,
-                        lk_err *err)
-{
-    lk_mutex_lock(&s->model_lock);
-    size_t dim = s->dim;
-    *ret_name = s->model_name;
-    lk_mutex_unlock(&s->model_lock);
-    if (!dim) {
-        lk_stats st;
-        lk_code code = lk_engine_stats(s->engine, scratch, &st, err);
-        if (code)
-            return code;
-        lk_mutex_lock(&s->model_lock);
-        s->dim = dim = st.dim;
-        s->model_name = *ret_name = st.model_name;
-        lk_mutex_unlock(&s->model_lock);
-    }
-    *ret_dim = dim;
     return LK_OK;
 }
 

@@ -49,6 +49,31 @@ static void words_alone_are_a_search_with_defaults(void **state)
     assert_false(a.has_fields);
 }
 
+static void a_list_of_texts_is_one_part(void **state)
+{
+    lk_err err;
+    (void)state;
+    assert_int_equal(read_json("{\"text\":[\"a boat\",\"船\"],\"query\":[{\"text\":[\"sea\"],"
+                               "\"weight\":-2},{\"text\":\"sky\"}]}",
+                               &err),
+                     0);
+    assert_int_equal(a.search.n_parts, 3);
+    assert_int_equal(a.parts[0].n_prompts, 2);
+    assert_text(a.parts[0].prompts[1], "船");
+    assert_int_equal(a.parts[1].n_prompts, 1);
+    assert_true(a.parts[1].weight == -2);
+    assert_int_equal(a.parts[2].n_prompts, 0);
+    assert_text(a.parts[2].text, "sky");
+    static const char *const wrong[] = {"{\"text\":[]}", "{\"text\":[\"a\",3]}",
+                                        "{\"text\":[\"a\",\" \"]}", "{\"text\":{}}"};
+    for (size_t i = 0; i < LK_ARRAY_LEN(wrong); i++) {
+        assert_int_equal(read_json(wrong[i], &err), LK_E_INVALID);
+        assert_string_equal(err.field, "text");
+    }
+    assert_int_equal(read_json("{\"query\":[{\"text\":\"a\"},{\"text\":[]}]}", &err), LK_E_INVALID);
+    assert_string_equal(err.field, "query[1].text");
+}
+
 static void every_member_reaches_the_search(void **state)
 {
     lk_err err;
@@ -185,6 +210,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(words_alone_are_a_search_with_defaults, tear_down),
+        cmocka_unit_test_teardown(a_list_of_texts_is_one_part, tear_down),
         cmocka_unit_test_teardown(every_member_reaches_the_search, tear_down),
         cmocka_unit_test_teardown(an_empty_list_of_fields_differs_from_none, tear_down),
         cmocka_unit_test_teardown(a_fault_names_its_field, tear_down),
