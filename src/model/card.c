@@ -101,7 +101,49 @@ static lk_code get_file(const lk_jval *obj, const char *key, lk_arena *into, con
     return code;
 }
 
+static lk_code get_optional_file(const lk_jval *obj, const char *key, lk_arena *into,
+                                 const char **ret, lk_err *err)
+{
+    return lk_jval_get(obj, key) ? get_file(obj, key, into, ret, err) : LK_OK;
+}
+
+static lk_code get_flag(const lk_jval *obj, const char *key, bool *ret, lk_err *err)
+{
+    const lk_jval *v = lk_jval_get(obj, key);
+    if (v && lk_jval_type(v) != LK_J_BOOL)
+        return bad(err, key, "is neither true nor false");
+    if (v)
+        *ret = lk_jval_bool(v);
+    return LK_OK;
+}
+
+/* A text of several words describes the output for people: "image_embeds (N,256)". */
+static lk_code get_tensor_name(const lk_jval *o, lk_arena *into, const char **ret, lk_err *err)
+{
+    const char *text = NULL;
+    lk_code code = get_text(o, "output", false, into, &text, err);
+    if (!code && text && !strchr(text, ' '))
+        *ret = text;
+    return code;
+}
+
 /* ---- parts ---- */
+
+static lk_code parse_tower(const lk_jval *o, lk_arena *into, lk_card_tower *t, lk_err *err)
+{
+    static const char *const pools[] = {
+        [LK_POOL_NONE] = "none", [LK_POOL_CLS] = "cls", [LK_POOL_MEAN] = "mean"};
+    int pool = 0;
+    lk_code code = get_file(o, "file", into, &t->file, err);
+    if (!code)
+        code = get_tensor_name(o, into, &t->output, err);
+    if (!code)
+        code = get_word(o, "pool", pools, LK_ARRAY_LEN(pools), LK_POOL_NONE, &pool, err);
+    if (!code)
+        code = get_optional_file(o, "projection", into, &t->projection, err);
+    t->pool = (lk_pool)pool;
+    return code;
+}
 
 static lk_code parse_image(const lk_jval *o, lk_arena *into, lk_card *c, lk_err *err)
 {
@@ -109,7 +151,7 @@ static lk_code parse_image(const lk_jval *o, lk_arena *into, lk_card *c, lk_err 
     static const char *const filters[] = {"bicubic", "bilinear", "lanczos", "box"};
     int64_t size = 0, short_side = 0;
     int fit = 0, filter = 0;
-    lk_code code = get_file(o, "file", into, &c->image_file, err);
+    lk_code code = parse_tower(o, into, &c->image, err);
     if (!code)
         code = get_count(o, "size", 1024, 0, &size, err);
     if (!code)
@@ -133,21 +175,56 @@ static lk_code parse_image(const lk_jval *o, lk_arena *into, lk_card *c, lk_err 
     return code;
 }
 
-static lk_code parse_text(const lk_jval *o, lk_arena *into, lk_card *c, lk_err *err)
+static lk_code parse_tokenizer(const lk_jval *o, lk_arena *into, lk_card *c, lk_err *err)
 {
-    static const char *const kinds[] = {"words"};
-    int64_t max_terms = 0;
-    int kind = 0;
-    lk_code code = get_file(o, "file", into, &c->text_file, err);
+    static const char *const likes[] = {
+        [LK_TOK_LIKE_ORIGINAL] = "original", [LK_TOK_LIKE_HF] = "hf"};
+    const char *kinds[LK_N_TOKENIZERS - 1];
+    int kind = 0, like = 0;
+    for (size_t i = 0; i < LK_ARRAY_LEN(kinds); i++)
+        kinds[i] = lk_tokenizer_kind_name((lk_tokenizer_kind)(i + 1));
+    lk_code code = get_word(o, "tokenizer", kinds, LK_ARRAY_LEN(kinds), -1, &kind, err);
     if (!code)
-        code = get_word(o, "tokenizer", kinds, LK_ARRAY_LEN(kinds), -1, &kind, err);
+        code = get_word(o, "tokenizer_like", likes, LK_ARRAY_LEN(likes), LK_TOK_LIKE_ORIGINAL,
+                        &like, err);
     if (!code)
         code = get_file(o, "vocab", into, &c->vocab_file, err);
     if (!code)
-        code = get_count(o, "max_terms", 1024, 32, &max_terms, err);
-    c->has_text = true;
+        code = get_optional_file(o, "merges", into, &c->merges_file, err);
+    c->lower_case = true;
+    if (!code)
+        code = get_flag(o, "lower_case", &c->lower_case, err);
     c->tokenizer = (lk_tokenizer_kind)(kind + 1);
+    c->tokenizer_like = (lk_tokenizer_like)like;
+    return code;
+}
+
+static lk_code parse_text(const lk_jval *o, lk_arena *into, lk_card *c, lk_err *err)
+{
+    static const char *const paddings[] = {"none", "full"}, *const masks[] = {"tokens", "all"};
+    const lk_jval *pad = lk_jval_get(o, "pad_id");
+    int64_t max_terms = 0;
+    int padding = 0, mask = 0;
+    lk_code code = parse_tower(o, into, &c->text, err);
+    if (!code)
+        code = parse_tokenizer(o, into, c, err);
+    if (!code && lk_jval_get(o, "max_terms"))
+        code = get_count(o, "max_terms", LK_MAX_TOKENS, 0, &max_terms, err);
+    c->pad_id = -1;
+    if (!code && pad) {
+        c->pad_id = lk_jval_int(pad);
+        if (lk_jval_type(pad) != LK_J_INT || c->pad_id < 0 || c->pad_id > INT32_MAX)
+            code = bad(err, "pad_id", "is not a whole number in range");
+    }
+    if (!code)
+        code = get_word(o, "padding", paddings, 2, c->tokenizer == LK_TOK_WORDS ? 0 : 1, &padding,
+                        err);
+    if (!code)
+        code = get_word(o, "attention_mask", masks, 2, 0, &mask, err);
+    c->has_text = true;
     c->max_terms = (size_t)max_terms;
+    c->pad_full = padding == 1;
+    c->mask_all = mask == 1;
     return code;
 }
 
@@ -311,6 +388,17 @@ static void put_file(lk_buf *b, const lk_card *c, const char *name)
     lk_buf_printf(b, " %s", hex);
 }
 
+/* Only what differs from the simplest tower, so that a card keeps its key when cards learn more. */
+static void put_tower(lk_buf *b, const lk_card *c, const lk_card_tower *t)
+{
+    if (t->output)
+        lk_buf_printf(b, " output %s", t->output);
+    if (t->pool)
+        lk_buf_printf(b, " pool %d", (int)t->pool);
+    if (t->projection)
+        put_file(b, c, t->projection);
+}
+
 lk_code lk_card_key(const lk_card *c, lk_arena *into, const char **ret, lk_err *err)
 {
     lk_buf b;
@@ -321,10 +409,17 @@ lk_code lk_card_key(const lk_card *c, lk_arena *into, const char **ret, lk_err *
                   (int)c->filter, c->size, c->short_side);
     for (size_t i = 0; i < 3; i++)
         lk_buf_printf(&b, " %.9g %.9g", (double)c->mean[i], (double)c->std[i]);
-    put_file(&b, c, c->image_file);
+    put_file(&b, c, c->image.file);
     lk_buf_printf(&b, " text %d %d %zu", c->has_text, (int)c->tokenizer, c->max_terms);
-    put_file(&b, c, c->text_file);
+    put_file(&b, c, c->text.file);
     put_file(&b, c, c->vocab_file);
+    put_tower(&b, c, &c->image);
+    put_tower(&b, c, &c->text);
+    if (c->tokenizer > LK_TOK_WORDS) {
+        put_file(&b, c, c->merges_file);
+        lk_buf_printf(&b, " like %d lower %d pad %lld %d mask %d", (int)c->tokenizer_like,
+                      c->lower_case, (long long)c->pad_id, c->pad_full, c->mask_all);
+    }
     lk_code code = lk_buf_check(&b, err);
     if (!code)
         code = lk_sha256_of(b.p, b.n, &h, err);

@@ -1,13 +1,18 @@
 /* A model's card: model.json in the model's folder, checked before anything is loaded.
  *
  *   name, version, dim, driver (what runs it; onnx)
- *   image   file, size, resize (crop|squash|pad), short_side, resize_filter, mean, std
- *   text    file, tokenizer, vocab, max_terms
+ *   image   file, output, pool, projection
+ *           size, resize (crop|squash|pad), short_side, resize_filter, mean, std
+ *   text    file, output, pool, projection
+ *           tokenizer, tokenizer_like, vocab, merges, lower_case, max_terms, pad_id, padding,
+ *           attention_mask
  *   categories  file: labels {label: [terms]}, logit_scale
  *   files   {name: {sha256, bytes}}: every file that is used must be listed
  *
- * Tensor names and shapes in a card are for people; the session is asked. Other members are for
- * people too and are passed over. */
+ * "output" names a tensor, inside the graph or out of it (a text with blanks in it is for people);
+ * without it the output is found by what it needs and how wide it is. Both towers may name one
+ * file. Shapes in a card are for people; the session is asked. Other members are for people too and
+ * are passed over. */
 #ifndef LK_MODEL_CARD_H
 #define LK_MODEL_CARD_H
 
@@ -21,6 +26,7 @@
 #include "image/resize.h"
 #include "model/tokenizer.h"
 
+#define LK_MAX_CARD_FILES 16
 #define LK_MAX_CARD_BYTES (4u << 20)
 #define LK_MAX_MODEL_BYTES ((size_t)4 << 30)
 
@@ -36,24 +42,42 @@ typedef struct lk_card_file {
     unsigned char *own;
 } lk_card_file;
 
+/* How [N,T,width] becomes one row a picture or text. */
+typedef enum lk_pool {
+    LK_POOL_NONE, /* it is [N,width] already */
+    LK_POOL_CLS,  /* the first row */
+    LK_POOL_MEAN, /* the mean of the rows, for a text of those that stand for tokens */
+} lk_pool;
+
+typedef struct lk_card_tower {
+    const char *file;
+    const char *output; /* NULL: found */
+    lk_pool pool;
+    const char *projection; /* safetensors with one matrix [dim][width], after the pooling; NULL */
+} lk_card_tower;
+
 typedef struct lk_card {
     const char *name, *version, *describe;
     const char *driver;
     size_t dim;
 
     bool has_image;
-    const char *image_file;
-    const char *image_output; /* NULL: the first of the right width */
+    lk_card_tower image;
     lk_fit fit;
     lk_resize_filter filter;
     unsigned size, short_side;
     float mean[3], std[3];
 
     bool has_text;
-    const char *text_file;
+    lk_card_tower text;
     lk_tokenizer_kind tokenizer;
-    const char *vocab_file;
-    size_t max_terms;
+    lk_tokenizer_like tokenizer_like;
+    const char *vocab_file, *merges_file; /* merges: NULL when there is none */
+    bool lower_case;
+    size_t max_terms; /* 0: as the text tower has it, or else the tokenizer */
+    int64_t pad_id;   /* -1: the tokenizer's */
+    bool pad_full;    /* every text is max_terms long, as some towers were trained */
+    bool mask_all;    /* the attention mask is 1 over padding, too */
 
     const char *categories_file; /* NULL: none */
 
@@ -61,7 +85,7 @@ typedef struct lk_card {
         const char *name;
         lk_sha256 sha256;
         uint64_t bytes;
-    } files[16];
+    } files[LK_MAX_CARD_FILES];
     size_t n_files;
 } lk_card;
 

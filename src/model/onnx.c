@@ -297,6 +297,9 @@ static lk_code read_infos(lk_session *s, bool input, size_t *ret_n, lk_tensor_in
         "the model's tensors", err);
     if (code)
         return code;
+    if (*ret_n > (input ? LK_MAX_INPUTS : LK_MAX_OUTPUTS))
+        return lk_fail(err, LK_E_MODEL, "the model has %zu %s", *ret_n,
+                       input ? "inputs" : "outputs");
     *ret = lk_calloc(*ret_n + 1, sizeof **ret);
     *ret_names = lk_calloc(*ret_n + 1, sizeof **ret_names);
     if (!*ret || !*ret_names)
@@ -383,54 +386,67 @@ static lk_code wrap(lk_session *s, const lk_tensor *t, OrtValue **ret, lk_err *e
                   "the model's input", err);
 }
 
-static lk_code copy_out(lk_session *s, OrtValue *v, const char *name, size_t n_floats, float *ret,
-                        lk_err *err)
+static lk_code show(lk_session *s, OrtValue *v, const char *name, lk_session_see_fn *see, void *ctx,
+                    lk_err *err)
 {
     const OrtApi *a = s->rt->api;
+    const char *what = "the model's output";
     OrtTensorTypeAndShapeInfo *si = NULL;
     ONNXTensorElementDataType type = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    lk_tensor_info t;
     size_t n = 0;
     void *data = NULL;
-    lk_code code = failed(s->rt, a->GetTensorTypeAndShape(v, &si), "the model's output", err);
+    float *wide = NULL;
+    lk_code code = failed(s->rt, a->GetTensorTypeAndShape(v, &si), what, err);
     if (!code)
-        code = failed(s->rt, a->GetTensorShapeElementCount(si, &n), "the model's output", err);
+        code = failed(s->rt, a->GetTensorShapeElementCount(si, &n), what, err);
     if (!code)
-        code = failed(s->rt, a->GetTensorElementType(si, &type), "the model's output", err);
-    if (!code && n != n_floats)
-        code =
-            lk_fail(err, LK_E_MODEL, "\"%s\" gave %zu numbers instead of %zu", name, n, n_floats);
+        code = failed(s->rt, a->GetTensorElementType(si, &type), what, err);
     if (!code)
-        code = failed(s->rt, a->GetTensorMutableData(v, &data), "the model's output", err);
-    if (!code && type_of(type) == LK_TENSOR_F32)
-        memcpy(ret, data, n * sizeof *ret);
-    else if (!code && type_of(type) == LK_TENSOR_F16)
-        lk_kern_best()->f16_to_f32(data, ret, n);
-    else if (!code)
+        code = failed(s->rt, a->GetDimensionsCount(si, &t.rank), what, err);
+    if (!code && t.rank > LK_MAX_TENSOR_RANK)
+        code = lk_fail(err, LK_E_MODEL, "\"%s\" came with %zu axes", name, t.rank);
+    if (!code)
+        code = failed(s->rt, a->GetDimensions(si, t.shape, t.rank), what, err);
+    if (!code)
+        code = failed(s->rt, a->GetTensorMutableData(v, &data), what, err);
+    t.type = type_of(type);
+    snprintf(t.name, sizeof t.name, "%s", name);
+    if (!code && t.type == LK_TENSOR_F16) {
+        wide = lk_alloc_array(n, sizeof *wide);
+        if (wide)
+            lk_kern_best()->f16_to_f32(data, wide, n);
+        else
+            code = lk_fail(err, LK_E_NOMEM, "out of memory for the model's output");
+    } else if (!code && t.type != LK_TENSOR_F32) {
         code = lk_fail(err, LK_E_MODEL, "\"%s\" is not of floats", name);
+    }
+    if (!code)
+        code = see(ctx, &t, wide ? wide : data, err);
+    lk_free(wide);
     if (si)
         a->ReleaseTensorTypeAndShapeInfo(si);
     return code;
 }
 
-lk_code lk_session_run(lk_session *s, const lk_tensor *inputs, size_t output, size_t n_floats,
-                       float *ret, lk_err *err)
+lk_code lk_session_run(lk_session *s, const lk_tensor *inputs, lk_session_see_fn *see, void *ctx,
+                       lk_err *err)
 {
-    OrtValue *in[LK_MAX_TENSOR_RANK] = {0}, *out = NULL;
+    OrtValue *in[LK_MAX_INPUTS] = {0}, *out[LK_MAX_OUTPUTS] = {0};
     lk_code code = LK_OK;
-    if (s->n_in > LK_ARRAY_LEN(in))
-        return lk_fail(err, LK_E_MODEL, "the model has %zu inputs", s->n_in);
     for (size_t i = 0; !code && i < s->n_in; i++)
         code = wrap(s, &inputs[i], &in[i], err);
     if (!code)
         code = failed(s->rt,
                       s->rt->api->Run(s->s, NULL, s->in_names, (const OrtValue *const *)in, s->n_in,
-                                      &s->out_names[output], 1, &out),
+                                      s->out_names, s->n_out, out),
                       "the model failed", err);
-    if (!code)
-        code = copy_out(s, out, s->out_names[output], n_floats, ret, err);
-    if (out)
-        s->rt->api->ReleaseValue(out);
-    for (size_t i = 0; i < s->n_in && i < LK_ARRAY_LEN(in); i++)
+    for (size_t i = 0; !code && i < s->n_out; i++)
+        code = show(s, out[i], s->out_names[i], see, ctx, err);
+    for (size_t i = 0; i < LK_ARRAY_LEN(out); i++)
+        if (out[i])
+            s->rt->api->ReleaseValue(out[i]);
+    for (size_t i = 0; i < LK_ARRAY_LEN(in); i++)
         if (in[i])
             s->rt->api->ReleaseValue(in[i]);
     return code;

@@ -15,6 +15,8 @@
 #include "base/str.h"
 
 #define LK_MAX_TENSOR_RANK 8
+#define LK_MAX_INPUTS 8
+#define LK_MAX_OUTPUTS 4
 
 typedef enum lk_tensor_type {
     LK_TENSOR_OTHER,
@@ -56,10 +58,14 @@ typedef struct lk_tensor {
     const int64_t *shape;
 } lk_tensor;
 
-/* inputs[n_inputs] in the session's order; the output of that number as floats to ret[n_floats],
- * which it must have exactly. LK_E_MODEL otherwise. */
-LK_CHECK lk_code lk_session_run(lk_session *s, const lk_tensor *inputs, size_t output,
-                                size_t n_floats, float *ret, lk_err *err);
+/* Is shown an output as floats, which are valid during the call. */
+typedef lk_code lk_session_see_fn(void *ctx, const lk_tensor_info *shape, const float *data,
+                                  lk_err *err);
+
+/* inputs[n_inputs] in the session's order. see is called once for each output, in order, with the
+ * shape that it came in (no axis is free); its code ends the run. */
+LK_CHECK lk_code lk_session_run(lk_session *s, const lk_tensor *inputs, lk_session_see_fn *see,
+                                void *ctx, lk_err *err);
 
 /* Does the protobuf keep tensors in other files? Malformed bytes count as no: the runtime refuses
  * them. */

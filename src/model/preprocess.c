@@ -1,6 +1,7 @@
 #include "model/preprocess.h"
 
-lk_code lk_preprocess(const lk_card *card, const lk_image *im, float *ret, lk_err *err)
+lk_code lk_preprocess(const lk_card *card, const lk_image *im, bool pixels_first, float *ret,
+                      lk_err *err)
 {
     static const unsigned char black[3] = {0, 0, 0};
     lk_image square = {0};
@@ -16,7 +17,7 @@ lk_code lk_preprocess(const lk_card *card, const lk_image *im, float *ret, lk_er
     size_t n = (size_t)card->size * card->size;
     for (size_t i = 0; i < n; i++)
         for (size_t c = 0; c < 3; c++)
-            ret[c * n + i] = value[c][square.px[3 * i + c]];
+            ret[pixels_first ? 3 * i + c : c * n + i] = value[c][square.px[3 * i + c]];
     lk_image_release(&square);
     return LK_OK;
 }

@@ -5,7 +5,8 @@
 
 #include "model/card.h"
 
-/* ret[3][size][size], (value / 255 - mean) / std. */
-LK_CHECK lk_code lk_preprocess(const lk_card *card, const lk_image *im, float *ret, lk_err *err);
+/* ret[3][size][size], or [size][size][3] with pixels_first; (value / 255 - mean) / std. */
+LK_CHECK lk_code lk_preprocess(const lk_card *card, const lk_image *im, bool pixels_first,
+                               float *ret, lk_err *err);
 
 #endif
