@@ -23,7 +23,7 @@
 #include "base/str.h"
 
 #define LK_MAX_TOKENS 4096                    /* one text's */
-#define LK_MAX_TEXT_BYTES ((size_t)1 << 20)   /* longer texts are refused */
+#define LK_MAX_TEXT_BYTES ((size_t)256 << 10) /* longer texts are refused */
 #define LK_MAX_VOCAB_BYTES ((size_t)64 << 20) /* of each blob, unpacked */
 
 typedef enum lk_tokenizer_kind {
