@@ -141,7 +141,7 @@ static lk_code parse_tower(const lk_jval *o, lk_arena *into, lk_card_tower *t, l
         code = get_word(o, "pool", pools, LK_ARRAY_LEN(pools), LK_POOL_NONE, &pool, err);
     if (!code)
         code = get_optional_file(o, "projection", into, &t->projection, err);
-    t->pool = (lk_pool)pool;
+    t->pool = (lk_card_pool)pool;
     return code;
 }
 

@@ -43,16 +43,16 @@ typedef struct lk_card_file {
 } lk_card_file;
 
 /* How [N,T,width] becomes one row a picture or text. */
-typedef enum lk_pool {
+typedef enum lk_card_pool {
     LK_POOL_NONE, /* it is [N,width] already */
     LK_POOL_CLS,  /* the first row */
     LK_POOL_MEAN, /* the mean of the rows, for a text of those that stand for tokens */
-} lk_pool;
+} lk_card_pool;
 
 typedef struct lk_card_tower {
     const char *file;
     const char *output; /* NULL: found */
-    lk_pool pool;
+    lk_card_pool pool;
     const char *projection; /* safetensors with one matrix [dim][width], after the pooling; NULL */
 } lk_card_tower;
 

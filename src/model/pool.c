@@ -87,7 +87,7 @@ void lk_projection_release(lk_projection *p)
 /* ---- pooling ---- */
 
 /* One of rows[t][width] by the card's rule, to ret[width]. */
-static void pool_one(lk_pool pool, const float *rows, size_t t, size_t width, float *ret)
+static void pool_one(lk_card_pool pool, const float *rows, size_t t, size_t width, float *ret)
 {
     if (pool != LK_POOL_MEAN) {
         memcpy(ret, rows, width * sizeof *ret);
@@ -102,7 +102,7 @@ static void pool_one(lk_pool pool, const float *rows, size_t t, size_t width, fl
 }
 
 /* Rows a picture and numbers a row; false when the shape does not fit the rule. */
-static bool measure(lk_pool pool, const lk_tensor_info *s, size_t n, size_t *t, size_t *width)
+static bool measure(lk_card_pool pool, const lk_tensor_info *s, size_t n, size_t *t, size_t *width)
 {
     if (s->rank < 2 || s->shape[0] < (int64_t)n)
         return false;

@@ -16,7 +16,7 @@ LK_CHECK lk_code lk_projection_read(lk_blob safetensors, lk_projection *ret, lk_
 void lk_projection_release(lk_projection *p); /* NULL allowed */
 
 typedef struct lk_pooling {
-    lk_pool pool;
+    lk_card_pool pool;
     size_t dim;                      /* of a finished row */
     const lk_projection *projection; /* or NULL */
     const size_t *n_tokens;          /* [n], LK_POOL_MEAN: rows that count; NULL: all */

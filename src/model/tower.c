@@ -16,7 +16,7 @@ static const char *const usual_names[] = {
 };
 
 /* 0: no embedding of the tower; else the more the better. */
-static size_t score(const lk_cut_value *v, lk_pool pool, size_t width)
+static size_t score(const lk_cut_value *v, lk_card_pool pool, size_t width)
 {
     size_t rank = pool == LK_POOL_NONE ? 2 : 3, points = 1;
     if (!v->is_real || (v->rank != LK_RANK_UNKNOWN && v->rank != rank) ||
