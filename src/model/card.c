@@ -77,8 +77,7 @@ static lk_code get_word(const lk_jval *obj, const char *key, const char *const *
     return *ret >= 0 ? LK_OK : bad(err, key, "is not a kind that is known");
 }
 
-/* A name inside the model's folder: no root, no "..", no odd bytes. */
-static bool is_inside(const char *name)
+bool lk_card_is_inside(const char *name)
 {
     lk_str rest = lk_str_of(name);
     for (const char *p = name; *p; p++)
@@ -96,7 +95,7 @@ static lk_code get_file(const lk_jval *obj, const char *key, lk_arena *into, con
                         lk_err *err)
 {
     lk_code code = get_text(obj, key, true, into, ret, err);
-    if (!code && !is_inside(*ret))
+    if (!code && !lk_card_is_inside(*ret))
         code = lk_fail(err, LK_E_MODEL, "the model's card: \"%s\" leaves the model's folder", *ret);
     return code;
 }
@@ -239,7 +238,7 @@ static lk_code parse_files(const lk_jval *o, lk_arena *into, lk_card *c, lk_err 
         const char *name = lk_arena_strndup(into, key.p, key.n);
         if (!name)
             return lk_fail(err, LK_E_NOMEM, "out of memory for a card");
-        if (!is_inside(name))
+        if (!lk_card_is_inside(name))
             return lk_fail(err, LK_E_MODEL, "the model's card: \"%s\" leaves the model's folder",
                            name);
         if (bytes < 1 || !lk_sha256_from_hex(lk_jval_str(lk_jval_get(v, "sha256")),

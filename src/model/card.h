@@ -89,6 +89,9 @@ typedef struct lk_card {
     size_t n_files;
 } lk_card;
 
+/* Is it a name inside the model's folder: no root, no "..", no odd bytes? */
+bool lk_card_is_inside(const char *name);
+
 /* Strings live in *into. LK_E_MODEL names the member at fault. */
 LK_CHECK lk_code lk_card_parse(lk_str json, lk_arena *into, lk_card *ret, lk_err *err);
 

@@ -50,6 +50,12 @@ static lk_code remove_tree(const char *path, lk_err *err)
 
 /* ---- the folder ---- */
 
+static lk_code make_folders(const lk_staging *s, lk_err *err)
+{
+    lk_code code = lk_os_mkdirs(s->dir, err);
+    return code ? code : lk_os_mkdirs(s->work, err);
+}
+
 lk_code lk_staging_open(const char *models_dir, const char *name, lk_staging *ret, lk_err *err)
 {
     char lock[PATH_MAX];
@@ -61,7 +67,11 @@ lk_code lk_staging_open(const char *models_dir, const char *name, lk_staging *re
         return lk_fail_field(err, LK_E_INVALID, "name", "\"%s\" is the bundled model's name", name);
     lk_code code = join(models_dir, "", "", ret->models_dir, err);
     if (!code)
-        code = join(models_dir, ".partial-", name, ret->dir, err);
+        code = join(models_dir, ".partial-", name, ret->partial, err);
+    if (!code)
+        code = join(ret->partial, "model", "", ret->dir, err);
+    if (!code)
+        code = join(ret->partial, "work", "", ret->work, err);
     if (!code)
         code = join(models_dir, "", name, ret->target, err);
     if (!code)
@@ -73,7 +83,7 @@ lk_code lk_staging_open(const char *models_dir, const char *name, lk_staging *re
     if (code == LK_E_LOCKED)
         lk_err_prefix(err, code, "the model %s is being installed or removed elsewhere", name);
     if (!code)
-        code = lk_os_mkdirs(ret->dir, err);
+        code = make_folders(ret, err);
     if (code)
         lk_staging_close(ret);
     return code;
@@ -97,6 +107,18 @@ lk_code lk_staging_path(const lk_staging *s, const char *name, char ret[PATH_MAX
     return code;
 }
 
+lk_code lk_staging_work_path(const lk_staging *s, const char *name, char ret[PATH_MAX], lk_err *err)
+{
+    return join(s->work, "", name, ret, err);
+}
+
+/* The model is where it belongs, or gone; a folder that stays behind harms nobody. */
+static void remove_rest(const lk_staging *s)
+{
+    lk_code code = remove_tree(s->partial, NULL);
+    (void)code;
+}
+
 lk_code lk_staging_place(lk_staging *s, lk_err *err)
 {
     if (lk_os_exists(s->target))
@@ -104,23 +126,29 @@ lk_code lk_staging_place(lk_staging *s, lk_err *err)
     lk_code code = lk_os_sync_dir(s->dir, err);
     if (!code && lk_os()->rename(s->dir, s->target) != 0)
         code = lk_fail_sys(err, errno, "cannot rename %s to %s", s->dir, s->target);
-    return code ? code : lk_os_sync_dir(s->models_dir, err);
+    if (!code)
+        code = lk_os_sync_dir(s->models_dir, err);
+    if (!code)
+        remove_rest(s);
+    return code;
 }
 
 lk_code lk_staging_clear(lk_staging *s, lk_err *err)
 {
-    lk_code code = remove_tree(s->dir, err);
-    return code ? code : lk_os_mkdirs(s->dir, err);
+    lk_code code = remove_tree(s->partial, err);
+    return code ? code : make_folders(s, err);
 }
 
 lk_code lk_staging_remove_model(lk_staging *s, lk_err *err)
 {
     if (!lk_os_exists(s->target))
         return lk_fail_field(err, LK_E_NOT_FOUND, "name", "there is no folder %s", s->target);
-    lk_code code = remove_tree(s->dir, err);
-    if (!code && lk_os()->rename(s->target, s->dir) != 0)
+    lk_code code = lk_staging_clear(s, err);
+    if (!code && lk_os()->rename(s->target, s->dir) != 0) /* over an empty folder */
         code = lk_fail_sys(err, errno, "cannot rename %s to %s", s->target, s->dir);
     if (!code)
         code = lk_os_sync_dir(s->models_dir, err);
-    return code ? code : remove_tree(s->dir, err);
+    if (!code)
+        remove_rest(s);
+    return code;
 }

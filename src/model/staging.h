@@ -1,8 +1,9 @@
 /* Where a model is put together before it is one.
  *
- *   <models>/.partial-NAME/   the files so far; kept when the work is interrupted
- *   <models>/.lock-NAME       held by the process that works on NAME
- *   <models>/NAME/            the model: made by one rename, whole or not at all
+ *   <models>/.partial-NAME/model/   the finished files; kept when the work is interrupted
+ *   <models>/.partial-NAME/work/    what its maker needs meanwhile: half files, notes
+ *   <models>/.lock-NAME             held by the process that works on NAME
+ *   <models>/NAME/                  the model: made by one rename, whole or not at all
  *
  * Whoever brings in, replaces or removes NAME holds the lock meanwhile. One owner. */
 #ifndef LK_MODEL_STAGING_H
@@ -18,7 +19,9 @@
 
 typedef struct lk_staging {
     char models_dir[PATH_MAX];
-    char dir[PATH_MAX];    /* <models>/.partial-NAME */
+    char partial[PATH_MAX]; /* <models>/.partial-NAME */
+    char dir[PATH_MAX];     /* <models>/.partial-NAME/model */
+    char work[PATH_MAX];
     char target[PATH_MAX]; /* <models>/NAME */
     int lock_fd;
 } lk_staging;
@@ -30,11 +33,13 @@ bool lk_model_name_ok(lk_str name);
  * LK_E_INVALID: no good name, or that of the bundled model. */
 LK_CHECK lk_code lk_staging_open(const char *models_dir, const char *name, lk_staging *ret,
                                  lk_err *err);
-/* dir/name in the folder, whose parent is made; LK_E_LIMIT when it is too long. */
+/* The path of one of the model's files, whose folder is made; LK_E_LIMIT when it is too long. */
 LK_CHECK lk_code lk_staging_path(const lk_staging *s, const char *name, char ret[PATH_MAX],
                                  lk_err *err);
-/* Everything in the folder is written and synced: make it the model. LK_E_EXISTS when there is one.
- */
+/* The path of a file of its maker's. */
+LK_CHECK lk_code lk_staging_work_path(const lk_staging *s, const char *name, char ret[PATH_MAX],
+                                      lk_err *err);
+/* Every file is written and synced: make them the model. LK_E_EXISTS when there is one. */
 LK_CHECK lk_code lk_staging_place(lk_staging *s, lk_err *err);
 /* Forget what was put together so far; the lock stays. */
 LK_CHECK lk_code lk_staging_clear(lk_staging *s, lk_err *err);

@@ -52,14 +52,14 @@ static void a_model_appears_by_one_rename_and_goes_by_one(void **state)
     assert_false(lk_os_exists(file));
     test_ok(lk_staging_place(&s, &err), &err);
     assert_true(lk_os_exists(file));
-    assert_false(lk_os_exists(s.dir));
+    assert_false(lk_os_exists(s.partial));
     lk_staging_close(&s);
 
     test_ok(lk_staging_open(dir, "clip", &s, &err), &err);
     test_code(lk_staging_place(&s, &err), LK_E_EXISTS);
     test_ok(lk_staging_remove_model(&s, &err), &err);
     assert_false(lk_os_exists(s.target));
-    assert_false(lk_os_exists(s.dir));
+    assert_false(lk_os_exists(s.partial));
     test_code(lk_staging_remove_model(&s, &err), LK_E_NOT_FOUND);
     lk_staging_close(&s);
     test_dir_remove(dir);
@@ -72,7 +72,7 @@ static void what_was_put_together_stays_until_it_is_cleared(void **state)
     lk_staging s;
     lk_err err;
     test_dir_make(dir);
-    test_path(dir, ".partial-clip/a", file);
+    test_path(dir, ".partial-clip/model/a", file);
     test_ok(lk_staging_open(dir, "clip", &s, &err), &err);
     put(&s, "a");
     lk_staging_close(&s);
