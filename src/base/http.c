@@ -170,6 +170,8 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
         r->etag[0] = '\0';
         t->has_range = false;
         t->content_length = 0;
+        if (t->rq->see_header)
+            t->rq->see_header(t->rq->sink_ctx, LK_STR(""), text);
         return size * n;
     }
     if (t->rq->see_header && text.n > 0) {

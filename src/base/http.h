@@ -20,7 +20,8 @@ typedef struct lk_http lk_http;
  * sentence that the server may have put there. */
 typedef lk_code lk_http_sink_fn(void *ctx, const void *p, size_t n);
 
-/* Sees the headers of every answer, of those that redirect as well, before any body. */
+/* Sees the headers of every answer, of those that redirect as well, before any body. An answer
+ * begins with its status line, whose name is empty. */
 typedef void lk_http_header_fn(void *ctx, lk_str name, lk_str value);
 
 typedef struct lk_http_response lk_http_response;

@@ -91,6 +91,9 @@ lk_code lk_staging_open(const char *models_dir, const char *name, lk_staging *re
 
 void lk_staging_close(lk_staging *s)
 {
+    if (s->lock_fd < 0)
+        return;
+    (void)(rmdir(s->work) || rmdir(s->dir) || rmdir(s->partial)); /* as far as they are empty */
     lk_os_unlock(s->lock_fd);
     s->lock_fd = -1;
 }
@@ -131,6 +134,12 @@ lk_code lk_staging_place(lk_staging *s, lk_err *err)
     if (!code)
         remove_rest(s);
     return code;
+}
+
+lk_code lk_staging_drop_model(lk_staging *s, lk_err *err)
+{
+    lk_code code = remove_tree(s->dir, err);
+    return code ? code : make_folders(s, err);
 }
 
 lk_code lk_staging_clear(lk_staging *s, lk_err *err)

@@ -41,7 +41,8 @@ LK_CHECK lk_code lk_staging_work_path(const lk_staging *s, const char *name, cha
                                       lk_err *err);
 /* Every file is written and synced: make them the model. LK_E_EXISTS when there is one. */
 LK_CHECK lk_code lk_staging_place(lk_staging *s, lk_err *err);
-/* Forget what was put together so far; the lock stays. */
+/* Forget the finished files, or everything; the lock stays. */
+LK_CHECK lk_code lk_staging_drop_model(lk_staging *s, lk_err *err);
 LK_CHECK lk_code lk_staging_clear(lk_staging *s, lk_err *err);
 void lk_staging_close(lk_staging *s); /* lets go of the lock, keeps the folder */
 
