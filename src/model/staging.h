@@ -1,7 +1,7 @@
 /* Where a model is put together before it is one.
  *
- *   <models>/.partial-NAME/model/   the finished files; kept when the work is interrupted
- *   <models>/.partial-NAME/work/    what its maker needs meanwhile: half files, notes
+ *   <models>/.partial-NAME/model    the finished files; kept when the work is interrupted
+ *   <models>/.partial-NAME/work     what its maker needs meanwhile: half files, notes
  *   <models>/.lock-NAME             held by the process that works on NAME
  *   <models>/NAME/                  the model: made by one rename, whole or not at all
  *
