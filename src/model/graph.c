@@ -177,11 +177,36 @@ static void count_uses(const lk_graph *g, lk_blob b, level in, unsigned depth)
     }
 }
 
+/* Names that stand twice become one; false when both are made here. Before version 4 of the format
+ * every initializer was an input, too. */
+static bool merge_names(lk_graph *g)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < g->n_names; i++) {
+        lk_graph_name *n = &g->names[i], *last = kept ? &g->names[kept - 1] : NULL;
+        if (n->name.n == 0) /* an output that nobody wants */
+            continue;
+        if (!last || !lk_str_eq(last->name, n->name)) {
+            g->names[kept++] = *n;
+            continue;
+        }
+        if (last->node || n->node || last->input == n->input)
+            return false;
+        last->tensor += n->tensor; /* one of them is 0 */
+        last->input = true;
+    }
+    g->n_names = kept;
+    return true;
+}
+
 static lk_code read_names(lk_graph *g, lk_arena *into, lk_err *err)
 {
-    size_t n = g->n_tensors, kept = 0;
+    size_t n = g->n_tensors;
+    lk_pb_field f;
     for (size_t i = 0; i < g->n_nodes; i++)
         n += g->nodes[i].n_out;
+    for (lk_blob b = g->bytes; lk_pb_next(&b, &f);)
+        n += f.number == LK_ONNX_GRAPH_INPUT;
     g->names = lk_arena_zalloc(into, n + 1, sizeof *g->names);
     if (!g->names)
         return short_of_memory(err);
@@ -191,15 +216,13 @@ static lk_code read_names(lk_graph *g, lk_arena *into, lk_err *err)
     for (size_t i = 0; i < g->n_nodes; i++)
         for (size_t j = 0; j < g->nodes[i].n_out; j++)
             g->names[n++] = (lk_graph_name){.name = g->nodes[i].out[j], .node = i + 1};
+    for (lk_blob b = g->bytes; lk_pb_next(&b, &f);)
+        if (f.number == LK_ONNX_GRAPH_INPUT && f.wire == LK_PB_BYTES)
+            g->names[n++] = (lk_graph_name){.name = value_name(f.bytes), .input = true};
     qsort(g->names, n, sizeof *g->names, by_name);
-    for (size_t i = 0; i < n; i++) {
-        if (g->names[i].name.n == 0) /* an output that nobody wants */
-            continue;
-        if (kept && lk_str_eq(g->names[kept - 1].name, g->names[i].name))
-            return damaged(err, "a name that is made twice");
-        g->names[kept++] = g->names[i];
-    }
-    g->n_names = kept;
+    g->n_names = n;
+    if (!merge_names(g))
+        return damaged(err, "a name that is made twice");
     count_uses(g, g->bytes, IN_GRAPH, 0);
     return LK_OK;
 }

@@ -58,10 +58,11 @@ typedef struct lk_graph_node {
 
 typedef struct lk_graph_name {
     lk_str name;
-    size_t node;   /* that makes it, 1-based; 0: none */
-    size_t tensor; /* initializer of this name, 1-based; 0: none */
-    size_t uses;   /* as an input, of nodes inside attributes too, or as the graph's output */
-    size_t mark;   /* the caller's; 0 at first */
+    size_t node;    /* that makes it, 1-based; 0: none */
+    size_t tensor;  /* initializer of this name, 1-based; 0: none */
+    bool input;     /* the graph's, and maybe an initializer as well: its default */
+    size_t uses;    /* as an input, of nodes inside attributes too, or as the graph's output */
+    size_t mark[2]; /* the caller's; 0 at first */
 } lk_graph_name;
 
 typedef struct lk_graph {

@@ -20,7 +20,7 @@ enum { ELEMENT_INT32 = 6 };
 struct lk_cut {
     lk_blob model;
     lk_arena arena;
-    lk_graph graph; /* a name's mark: it is needed */
+    lk_graph graph; /* a name's mark[0]: it is needed */
     size_t n_in, n_out;
     lk_cut_value *in, *out;
     bool feeds[MAX_VALUES]; /* an input is needed */
@@ -159,12 +159,11 @@ const lk_cut_value *lk_cut_output(const lk_cut *c, size_t i)
 static void mark(lk_cut *c, lk_str name)
 {
     lk_graph_name *n = lk_graph_find(&c->graph, name);
-    if (!n) { /* an input, or a name of a body's own */
-        for (size_t i = 0; i < c->n_in; i++)
-            c->feeds[i] = c->feeds[i] || lk_str_eq(c->in[i].name, name);
+    if (!n) /* a name of a body's own */
         return;
-    }
-    n->mark = 1;
+    n->mark[0] = 1;
+    for (size_t i = 0; n->input && i < c->n_in; i++)
+        c->feeds[i] = c->feeds[i] || lk_str_eq(c->in[i].name, name);
     if (n->node && !c->keeps[n->node - 1]) {
         c->keeps[n->node - 1] = true;
         c->todo[c->n_todo++] = n->node - 1;
@@ -201,7 +200,7 @@ static void mark_body(lk_cut *c, lk_blob graph, unsigned depth)
 static lk_code mark_all(lk_cut *c, size_t n, const lk_str *tensors, lk_err *err)
 {
     for (size_t i = 0; i < c->graph.n_names; i++)
-        c->graph.names[i].mark = 0;
+        c->graph.names[i].mark[0] = 0;
     memset(c->feeds, 0, sizeof c->feeds);
     memset(c->keeps, 0, c->graph.n_nodes * sizeof *c->keeps);
     c->n_todo = 0;
@@ -247,10 +246,7 @@ static bool is_whole(const lk_cut *c, size_t n, const lk_str *tensors)
 static bool keeps_name(const lk_cut *c, lk_str name)
 {
     const lk_graph_name *n = lk_graph_find(&c->graph, name);
-    bool keep = n && n->mark;
-    for (size_t i = 0; !keep && i < c->n_in; i++)
-        keep = c->feeds[i] && lk_str_eq(c->in[i].name, name);
-    return keep;
+    return n && n->mark[0];
 }
 
 /* The declaration of a tensor, as an output or inside; {NULL, 0} when there is none. */
