@@ -398,6 +398,25 @@ static void put_tower(lk_buf *b, const lk_card *c, const lk_card_tower *t)
         put_file(b, c, t->projection);
 }
 
+static bool is_named(const lk_card *c, const char *file)
+{
+    const char *const names[] = {c->image.file,      c->image.projection, c->text.file,
+                                 c->text.projection, c->vocab_file,       c->merges_file,
+                                 c->categories_file};
+    for (size_t i = 0; i < LK_ARRAY_LEN(names); i++)
+        if (names[i] && strcmp(names[i], file) == 0)
+            return true;
+    return false;
+}
+
+/* Listed files that no member names: weights that stand outside of the model's file. */
+static void put_others(lk_buf *b, const lk_card *c)
+{
+    for (size_t i = 0; i < c->n_files; i++)
+        if (!is_named(c, c->files[i].name))
+            put_file(b, c, c->files[i].name);
+}
+
 lk_code lk_card_key(const lk_card *c, lk_arena *into, const char **ret, lk_err *err)
 {
     lk_buf b;
@@ -419,6 +438,7 @@ lk_code lk_card_key(const lk_card *c, lk_arena *into, const char **ret, lk_err *
         lk_buf_printf(&b, " like %d lower %d pad %lld %d mask %d", (int)c->tokenizer_like,
                       c->lower_case, (long long)c->pad_id, c->pad_full, c->mask_all);
     }
+    put_others(&b, c);
     lk_code code = lk_buf_check(&b, err);
     if (!code)
         code = lk_sha256_of(b.p, b.n, &h, err);

@@ -289,24 +289,15 @@ static void write_graph(const lk_cut *c, size_t n, const lk_str *tensors, lk_buf
     }
 }
 
-/* The graph's length stands before it, so room is left for it and filled afterwards by the number
- * in a longer spelling, which readers take as well. */
 static void write_model(const lk_cut *c, size_t n, const lk_str *tensors, lk_buf *b)
 {
-    enum { LENGTH_BYTES = 5 }; /* 35 bits */
     lk_pb_field f;
     for (lk_blob model = c->model; lk_pb_next(&model, &f);)
         if (f.number != LK_ONNX_MODEL_GRAPH)
             lk_buf_put(b, f.whole.p, f.whole.n);
-    lk_buf_putc(b, (char)(LK_ONNX_MODEL_GRAPH << 3 | LK_PB_BYTES));
-    size_t at = b->n;
-    lk_buf_put(b, "\0\0\0\0\0", LENGTH_BYTES);
+    size_t begun = lk_pb_begin(b, LK_ONNX_MODEL_GRAPH);
     write_graph(c, n, tensors, b);
-    if (b->failed)
-        return;
-    size_t length = b->n - at - LENGTH_BYTES;
-    for (size_t i = 0; i < LENGTH_BYTES; i++, length >>= 7)
-        b->p[at + i] = (char)((length & 0x7f) | (i + 1 < LENGTH_BYTES ? 0x80 : 0));
+    lk_pb_end(b, begun);
 }
 
 lk_code lk_cut_write(lk_cut *c, size_t n, const lk_str *tensors, lk_buf *into, bool *ret_whole,

@@ -95,3 +95,22 @@ void lk_pb_put_float(lk_buf *b, uint32_t number, float value)
     for (unsigned i = 0; i < 4; i++, bits >>= 8)
         lk_buf_putc(b, (char)bits);
 }
+
+/* Room is left for the length, which is filled in by its longer spelling; readers take both. */
+enum { LENGTH_BYTES = 5 };
+
+size_t lk_pb_begin(lk_buf *b, uint32_t number)
+{
+    put_varint(b, (uint64_t)number << 3 | LK_PB_BYTES);
+    lk_buf_put(b, "\0\0\0\0", LENGTH_BYTES);
+    return b->n;
+}
+
+void lk_pb_end(lk_buf *b, size_t begun)
+{
+    if (b->failed)
+        return;
+    size_t n = b->n - begun;
+    for (size_t i = 0; i < LENGTH_BYTES; i++, n >>= 7)
+        b->p[begun - LENGTH_BYTES + i] = (char)((n & 0x7f) | (i + 1 < LENGTH_BYTES ? 0x80 : 0));
+}

@@ -38,5 +38,9 @@ void lk_pb_put_str(lk_buf *b, uint32_t number, lk_str s);
 void lk_pb_put_float(lk_buf *b, uint32_t number, float value);
 /* A tag and a length; the caller then writes exactly n bytes. */
 void lk_pb_put_head(lk_buf *b, uint32_t number, size_t n);
+/* A message whose length is known only at its end, below 32 GiB: put the fields between the two
+ * calls, and give end what begin returned. */
+size_t lk_pb_begin(lk_buf *b, uint32_t number);
+void lk_pb_end(lk_buf *b, size_t begun);
 
 #endif

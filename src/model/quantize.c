@@ -28,7 +28,6 @@
 #define PREFIX "lk8/"
 #define MAX_ROWS 65536 /* Q4 */
 #define MIN_OPSET 11   /* DynamicQuantizeLinear */
-#define MAX_OUT ((size_t)2 << 30)
 
 typedef struct product {
     const lk_graph_node *node;
@@ -46,7 +45,8 @@ typedef struct job {
     size_t n_products, n_done;
     size_t *product_of;            /* [n_nodes]: 1-based; 0: none */
     bool *drop_node, *drop_tensor; /* [n_nodes], [n_tensors] */
-    lk_buf out, message, attr;     /* the new graph; a message and an attribute in the making */
+    lk_buf *out;                   /* the new model */
+    lk_buf message, attr;          /* in the making */
 } job;
 
 void lk_quantize_opts_default(lk_quantize_opts *ret)
@@ -201,7 +201,7 @@ static void node_attr_ints(job *j, const char *attr, int64_t value)
 
 static void end_node(job *j)
 {
-    lk_pb_put_bytes(&j->out, LK_ONNX_GRAPH_NODE, j->message.p, j->message.n);
+    lk_pb_put_bytes(j->out, LK_ONNX_GRAPH_NODE, j->message.p, j->message.n);
 }
 
 /* out = op(a, b); b.n == 0: of a alone. */
@@ -228,11 +228,11 @@ static void *put_tensor(job *j, name n, int type, size_t rank, const size_t *dim
     lk_pb_put_varint(&j->message, LK_ONNX_TENSOR_DATA_TYPE, (uint64_t)type);
     lk_pb_put_str(&j->message, LK_ONNX_TENSOR_NAME, S(n));
     lk_pb_put_head(&j->message, LK_ONNX_TENSOR_RAW, bytes);
-    lk_pb_put_head(&j->out, LK_ONNX_GRAPH_INITIALIZER, j->message.n + bytes);
-    lk_buf_put(&j->out, j->message.p, j->message.n);
-    char *p = lk_buf_reserve(&j->out, bytes);
+    lk_pb_put_head(j->out, LK_ONNX_GRAPH_INITIALIZER, j->message.n + bytes);
+    lk_buf_put(j->out, j->message.p, j->message.n);
+    char *p = lk_buf_reserve(j->out, bytes);
     if (p) {
-        j->out.n += bytes;
+        j->out->n += bytes;
         p[bytes] = '\0';
     }
     return p;
@@ -247,7 +247,7 @@ static lk_code put_weight(job *j, size_t at, lk_err *err)
     void *q =
         code ? NULL : put_tensor(j, our('w', at, "q"), LK_ONNX_INT8, 2, dims, dims[0] * dims[1]);
     if (!code && !q)
-        code = lk_buf_check(&j->out, err);
+        code = lk_buf_check(j->out, err);
     if (!code)
         code = lk_int8_weights(&p->w, &p->shape, q, scale, err);
     if (!code) {
@@ -427,7 +427,7 @@ static void put_input(job *j, const lk_pb_field *f)
     lk_pb_field first, dim;
     if (!lk_pb_next(&rest, &first) || rest.n == 0 || first.number != DIM ||
         find_field(first.bytes, 1).value != 0) {
-        lk_buf_put(&j->out, f->whole.p, f->whole.n);
+        lk_buf_put(j->out, f->whole.p, f->whole.n);
         return;
     }
     lk_buf *b = &j->message, *scratch = &j->attr;
@@ -441,7 +441,7 @@ static void put_input(job *j, const lk_pb_field *f)
     wrap(b, scratch, VALUE_TYPE);
     lk_pb_put_bytes(b, VALUE_NAME, find_field(f->bytes, VALUE_NAME).bytes.p,
                     find_field(f->bytes, VALUE_NAME).bytes.n);
-    lk_pb_put_bytes(&j->out, LK_ONNX_GRAPH_INPUT, b->p, b->n);
+    lk_pb_put_bytes(j->out, LK_ONNX_GRAPH_INPUT, b->p, b->n);
 }
 
 static void put_noise_output(job *j)
@@ -457,7 +457,7 @@ static void put_noise_output(job *j)
     wrap(b, scratch, TYPE_TENSOR);
     wrap(b, scratch, VALUE_TYPE);
     lk_pb_put_str(b, VALUE_NAME, LK_STR(LK_QUANTIZE_NOISE));
-    lk_pb_put_bytes(&j->out, LK_ONNX_GRAPH_OUTPUT, b->p, b->n);
+    lk_pb_put_bytes(j->out, LK_ONNX_GRAPH_OUTPUT, b->p, b->n);
 }
 
 /* ---- the model ---- */
@@ -473,7 +473,7 @@ static lk_code put_node_field(job *j, const lk_pb_field *f, size_t i, lk_err *er
 {
     size_t at = j->product_of[i];
     if (j->probe || (!at && !j->drop_node[i]))
-        lk_buf_put(&j->out, f->whole.p, f->whole.n);
+        lk_buf_put(j->out, f->whole.p, f->whole.n);
     if (!at)
         return LK_OK;
     j->n_done++;
@@ -497,7 +497,7 @@ static lk_code put_graph(job *j, lk_err *err)
                 put_input(j, &f);
         } else if (f.wire != LK_PB_BYTES || f.number != LK_ONNX_GRAPH_INITIALIZER ||
                    !j->drop_tensor[tensor++])
-            lk_buf_put(&j->out, f.whole.p, f.whole.n);
+            lk_buf_put(j->out, f.whole.p, f.whole.n);
     }
     if (!code && j->probe) {
         put_noises(j);
@@ -507,29 +507,36 @@ static lk_code put_graph(job *j, lk_err *err)
         code = lk_buf_check(&j->message, err);
     if (!code)
         code = lk_buf_check(&j->attr, err);
-    return code ? code : lk_buf_check(&j->out, err);
+    return code ? code : lk_buf_check(j->out, err);
 }
 
-static lk_code put_model(job *j, lk_blob model, lk_buf *into, lk_err *err)
+static lk_code put_model(job *j, lk_blob model, lk_err *err)
 {
+    size_t before = j->out->n;
     lk_pb_field f;
-    lk_code code = put_graph(j, err);
+    lk_code code = LK_OK;
     while (!code && lk_pb_next(&model, &f)) {
-        if (f.number == LK_ONNX_MODEL_GRAPH && f.wire == LK_PB_BYTES)
-            lk_pb_put_bytes(into, LK_ONNX_MODEL_GRAPH, j->out.p, j->out.n);
-        else
-            lk_buf_put(into, f.whole.p, f.whole.n);
+        if (f.number == LK_ONNX_MODEL_GRAPH && f.wire == LK_PB_BYTES) {
+            size_t begun = lk_pb_begin(j->out, LK_ONNX_MODEL_GRAPH);
+            code = put_graph(j, err);
+            lk_pb_end(j->out, begun);
+        } else {
+            lk_buf_put(j->out, f.whole.p, f.whole.n);
+        }
     }
-    return code ? code : lk_buf_check(into, err);
+    if (!code)
+        code = lk_buf_check(j->out, err);
+    if (code)
+        j->out->n = before;
+    return code;
 }
 
-static lk_code run(job *j, lk_blob model, lk_buf *into, lk_quantize_report *ret, lk_err *err)
+static lk_code run(job *j, lk_blob model, lk_quantize_report *ret, lk_err *err)
 {
     lk_code code = LK_OK;
     if (lk_onnx_has_external_data(model))
         return lk_fail(err, LK_E_MODEL, "the model keeps weights in other files");
     lk_arena_init(&j->arena, 0);
-    lk_buf_init(&j->out, MAX_OUT);
     lk_buf_init(&j->message, 0);
     lk_buf_init(&j->attr, 0);
     code = lk_graph_read(model, &j->arena, &j->g, err);
@@ -542,12 +549,11 @@ static lk_code run(job *j, lk_blob model, lk_buf *into, lk_quantize_report *ret,
     if (!code)
         code = find_products(j, err);
     if (!code)
-        code = put_model(j, model, into, err);
+        code = put_model(j, model, err);
     if (!code)
         *ret = (lk_quantize_report){.n_products = j->n_products, .n_replaced = j->n_done};
     lk_buf_release(&j->attr);
     lk_buf_release(&j->message);
-    lk_buf_release(&j->out);
     lk_arena_release(&j->arena);
     return code;
 }
@@ -555,14 +561,14 @@ static lk_code run(job *j, lk_blob model, lk_buf *into, lk_quantize_report *ret,
 lk_code lk_quantize(lk_blob model, const lk_quantize_opts *opts, lk_buf *into,
                     lk_quantize_report *ret, lk_err *err)
 {
-    job j = {.opts = *opts};
-    return run(&j, model, into, ret, err);
+    job j = {.opts = *opts, .out = into};
+    return run(&j, model, ret, err);
 }
 
 lk_code lk_quantize_probe(lk_blob model, const lk_quantize_opts *opts, lk_buf *into,
                           lk_quantize_report *ret, lk_err *err)
 {
-    job j = {.opts = *opts, .probe = true};
+    job j = {.opts = *opts, .probe = true, .out = into};
     j.opts.skip = NULL;
-    return run(&j, model, into, ret, err);
+    return run(&j, model, ret, err);
 }

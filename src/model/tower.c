@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "model/onnx_cut.h"
+#include "model/onnx_external.h"
 
 /* ---- the output ---- */
 
@@ -121,7 +122,7 @@ lk_code lk_tower_open(lk_onnx *runtime, const lk_card_source *from, const lk_car
         (lk_tower){.card = kind == LK_TOWER_IMAGE ? &card->image : &card->text, .dim = card->dim};
     lk_code code = ret->card->projection ? open_projection(from, card, ret, err) : LK_OK;
     if (!code)
-        code = lk_card_open_file(from, card, ret->card->file, &f, err);
+        code = lk_onnx_open_file(from, card, ret->card->file, &f, err);
     if (code)
         return code;
     code = open_session(runtime, f.bytes, kind, ret, err);

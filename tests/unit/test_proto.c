@@ -61,10 +61,39 @@ static void bytes_that_are_no_field_are_left_where_they_stand(void **state)
     }
 }
 
+static void a_message_of_unknown_length_is_framed(void **state)
+{
+    (void)state;
+    enum { LONG = 300 }; /* a length of two bytes by itself */
+    char text[LONG];
+    lk_buf b;
+    lk_err err;
+    lk_pb_field f;
+    lk_buf_init(&b, 0);
+    memset(text, 'x', sizeof text);
+    size_t begun = lk_pb_begin(&b, 7);
+    lk_pb_put_bytes(&b, 1, text, sizeof text);
+    lk_pb_end(&b, begun);
+    lk_pb_put_varint(&b, 8, 1);
+    test_ok(lk_buf_check(&b, &err), &err);
+    lk_blob in = {(const unsigned char *)b.p, b.n};
+    assert_true(lk_pb_next(&in, &f));
+    assert_int_equal(f.number, 7);
+    lk_blob inner = f.bytes;
+    assert_true(lk_pb_next(&inner, &f));
+    assert_int_equal(f.bytes.n, LONG);
+    assert_int_equal(inner.n, 0);
+    assert_true(lk_pb_next(&in, &f));
+    assert_int_equal(f.number, 8);
+    assert_int_equal(in.n, 0);
+    lk_buf_release(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_is_read_back),
+        cmocka_unit_test(a_message_of_unknown_length_is_framed),
         cmocka_unit_test(bytes_that_are_no_field_are_left_where_they_stand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
