@@ -10,6 +10,7 @@
 #include "model/hub.h"
 #include "model/note.h"
 #include "model/places.h"
+#include "model/trial.h"
 
 #define CARDS "models/cards/"
 #define CARD_ENDING ".json"
@@ -349,9 +350,7 @@ static lk_code forget_unvouched(const pull *p, lk_err *err)
 /* Does it run? */
 static lk_code try_model(const pull *p, lk_err *err)
 {
-    lk_model *m = NULL;
-    lk_code code = lk_model_open(p->staging.dir, p->o->model, &m, err);
-    lk_model_close(m);
+    lk_code code = lk_model_try(p->staging.dir, p->o->model, p->o->cancel, err);
     if (code == LK_E_MODEL) {
         lk_code forgotten = forget_unvouched(p, NULL);
         (void)forgotten; /* the sentence about the model matters more */

@@ -1,0 +1,239 @@
+/* A child process that may die.
+ *
+ * fork without exec: the child is a copy that goes straight on, so that tests and other programs
+ * over the library need no second binary. The price is that the child has only the thread that
+ * forked. The runtime is loaded by the child when nobody has loaded it before, and it starts no
+ * threads of its own here (onnx.c), so that a copy of a process that has loaded it works as well.
+ *
+ * Memory is limited by RLIMIT_DATA, which counts private memory that can be written, above what
+ * the process has already: RLIMIT_AS would count mapped files and reserved ranges, too. The
+ * processor's time has a limit beside the clock's, for a child whose parent was killed; the
+ * parent's death kills it anyway. The answer goes through a pipe: the error as it stands in memory
+ * - both ends are the same program - and then the bytes. */
+#include "model/trial.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/os.h"
+#include "model/places.h"
+
+enum { LOOK_AT_CANCEL_MS = 100, MIN_SECONDS = 120, MIB_A_SECOND = 8 };
+
+#define SPARE_BYTES ((uint64_t)2 << 30)
+#define COPIES 6 /* of the weights: file, parsed graph, tensors, packed tensors; two to spare */
+
+lk_trial_limits lk_trial_limits_of(uint64_t model_bytes)
+{
+    uint64_t seconds = MIN_SECONDS + (model_bytes >> 20) / MIB_A_SECOND;
+    return (lk_trial_limits){SPARE_BYTES + COPIES * model_bytes, seconds * 1000};
+}
+
+/* ---- the child ---- */
+
+/* Private writable bytes of this process, by the sixth number of statm. */
+static uint64_t data_bytes(void)
+{
+    unsigned long long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%*u %*u %*u %*u %*u %llu", &pages) != 1)
+        pages = 0;
+    fclose(f);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void limit(int what, uint64_t most)
+{
+    struct rlimit now;
+    if (getrlimit(what, &now) != 0)
+        return;
+    if (now.rlim_max == RLIM_INFINITY || most < now.rlim_max)
+        now.rlim_max = (rlim_t)most;
+    now.rlim_cur = now.rlim_max;
+    setrlimit(what, &now);
+}
+
+static void take_limits(const lk_trial_limits *l, pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    limit(RLIMIT_CORE, 0);
+    if (l->memory_bytes)
+        limit(RLIMIT_DATA, data_bytes() + l->memory_bytes);
+    if (l->time_ms)
+        limit(RLIMIT_CPU, l->time_ms / 1000 * lk_os_cpus() + 1);
+}
+
+static void write_whole(int fd, const void *p, size_t n)
+{
+    if (lk_os_write_all(fd, p, n, NULL))
+        _exit(1); /* nobody reads any more */
+}
+
+/* Ends without the caller's exit handlers, which would flush its files a second time. */
+static _Noreturn void be_child(lk_trial_fn *fn, void *ctx, int fd)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    lk_err err;
+    lk_buf out;
+    memset(&err, 0, sizeof err);
+    for (size_t i = 0; i < LK_ARRAY_LEN(signals); i++)
+        signal(signals[i], SIG_DFL);
+    lk_buf_init(&out, LK_MAX_TRIAL_BYTES);
+    err.code = fn(ctx, &out, &err);
+    if (!err.code && lk_buf_check(&out, &err))
+        out.n = 0;
+    write_whole(fd, &err, sizeof err);
+    write_whole(fd, out.p ? out.p : "", out.n);
+    _exit(0);
+}
+
+/* ---- the parent ---- */
+
+typedef struct answer {
+    lk_err err;
+    size_t n; /* bytes of err that have come */
+} answer;
+
+static lk_code take(answer *a, lk_buf *out, const char *p, size_t n, lk_err *err)
+{
+    size_t head = sizeof a->err - a->n < n ? sizeof a->err - a->n : n;
+    memcpy((char *)&a->err + a->n, p, head);
+    a->n += head;
+    lk_buf_put(out, p + head, n - head);
+    return lk_buf_check(out, err);
+}
+
+/* LK_OK: the pipe is at its end. */
+static lk_code read_answer(int fd, const lk_trial_limits *l, const lk_cancel *cancel, answer *a,
+                           lk_buf *out, lk_err *err)
+{
+    char some[4096];
+    uint64_t start = lk_now_ns();
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (lk_cancel_is_set(cancel))
+            return lk_fail(err, LK_E_CANCELED, "stopped on request");
+        if (l->time_ms && lk_now_ns() - start > l->time_ms * 1000000)
+            return lk_fail(err, LK_E_MODEL, "the model was still not ready after %" PRIu64 " s",
+                           l->time_ms / 1000);
+        if (poll(&p, 1, LOOK_AT_CANCEL_MS) <= 0)
+            continue;
+        ssize_t n = read(fd, some, sizeof some);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return lk_fail_sys(err, errno, "cannot read what a trial found");
+        if (n == 0)
+            return LK_OK;
+        lk_code code = take(a, out, some, (size_t)n, err);
+        if (code)
+            return code;
+    }
+}
+
+static lk_code say_death(int status, lk_err *err)
+{
+    if (WIFSIGNALED(status))
+        return lk_fail(err, LK_E_MODEL,
+                       "the model crashed the process that tried it (signal %d: %s)",
+                       WTERMSIG(status), strsignal(WTERMSIG(status)));
+    return lk_fail(err, LK_E_MODEL, "the process that tried the model gave up (status %d)",
+                   WEXITSTATUS(status));
+}
+
+static lk_code attend(pid_t pid, int fd, const lk_trial_limits *l, const lk_cancel *cancel,
+                      lk_buf *out, lk_err *err)
+{
+    answer a;
+    int status = 0;
+    memset(&a, 0, sizeof a);
+    lk_code code = read_answer(fd, l, cancel, &a, out, err);
+    if (code)
+        kill(pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (code)
+        return code;
+    if (status != 0 || a.n < sizeof a.err)
+        return say_death(status, err);
+    if (a.err.code && err)
+        *err = a.err;
+    return a.err.code;
+}
+
+lk_code lk_trial_run(lk_trial_fn *fn, void *ctx, const lk_trial_limits *limits,
+                     const lk_cancel *cancel, lk_buf *out, lk_err *err)
+{
+    int ends[2];
+    pid_t parent = getpid();
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return lk_fail_sys(err, errno, "cannot make a pipe");
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(ends[0]);
+        take_limits(limits, parent);
+        be_child(fn, ctx, ends[1]);
+    }
+    close(ends[1]);
+    lk_code code = pid < 0 ? lk_fail_sys(err, errno, "cannot start a process")
+                           : attend(pid, ends[0], limits, cancel, out, err);
+    close(ends[0]);
+    return code;
+}
+
+/* ---- a model ---- */
+
+typedef struct trial {
+    const char *name;
+    const lk_model_opts *opts;
+} trial;
+
+static lk_code open_it(void *ctx, lk_buf *out, lk_err *err)
+{
+    const trial *t = ctx;
+    lk_model *m = NULL;
+    (void)out;
+    lk_code code = lk_model_open(t->name, t->opts, &m, err);
+    lk_model_close(m);
+    return code;
+}
+
+lk_code lk_model_try(const char *name, const lk_model_opts *opts, const lk_cancel *cancel,
+                     lk_err *err)
+{
+    char path[PATH_MAX];
+    lk_arena a;
+    lk_card card;
+    lk_card_source from;
+    lk_buf out;
+    uint64_t bytes = 0;
+    trial t = {name, opts};
+    lk_arena_init(&a, 0);
+    lk_buf_init(&out, 0);
+    lk_code code = lk_model_locate(name, opts->models_dir, path, &from, err);
+    if (!code)
+        code = lk_card_read(&from, &a, &card, err);
+    for (size_t i = 0; !code && i < card.n_files; i++)
+        bytes += card.files[i].bytes;
+    const lk_trial_limits limits = lk_trial_limits_of(bytes);
+    if (!code)
+        code = lk_trial_run(open_it, &t, &limits, cancel, &out, err);
+    lk_buf_release(&out);
+    lk_arena_release(&a);
+    return code;
+}
