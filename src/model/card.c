@@ -322,8 +322,8 @@ static lk_code embedded_file(const char *prefix, const char *name, lk_card_file 
     return LK_OK;
 }
 
-static lk_code read_any(const lk_card_source *from, const char *name, size_t limit,
-                        lk_card_file *ret, lk_err *err)
+lk_code lk_card_read_file(const lk_card_source *from, const char *name, size_t limit,
+                          lk_card_file *ret, lk_err *err)
 {
     *ret = (lk_card_file){0};
     if (from->embedded)
@@ -336,7 +336,7 @@ static lk_code read_any(const lk_card_source *from, const char *name, size_t lim
 lk_code lk_card_read(const lk_card_source *from, lk_arena *into, lk_card *ret, lk_err *err)
 {
     lk_card_file f;
-    lk_code code = read_any(from, "model.json", LK_MAX_CARD_BYTES, &f, err);
+    lk_code code = lk_card_read_file(from, "model.json", LK_MAX_CARD_BYTES, &f, err);
     if (!code)
         code = lk_card_parse((lk_str){(const char *)f.bytes.p, f.bytes.n}, into, ret, err);
     lk_card_file_release(&f);
@@ -353,7 +353,7 @@ lk_code lk_card_open_file(const lk_card_source *from, const lk_card *card, const
     if (i == card->n_files)
         return lk_fail(err, LK_E_MODEL, "the model's card does not list \"%s\" under \"files\"",
                        name);
-    lk_code code = read_any(from, name, LK_MAX_MODEL_BYTES, ret, err);
+    lk_code code = lk_card_read_file(from, name, LK_MAX_MODEL_BYTES, ret, err);
     if (code)
         return code == LK_E_NOMEM ? code : lk_err_prefix(err, LK_E_MODEL, "model %s", card->name);
     if (from->embedded)

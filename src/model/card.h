@@ -103,6 +103,9 @@ LK_CHECK lk_code lk_card_read(const lk_card_source *from, lk_arena *into, lk_car
  * are not hashed again). LK_E_MODEL: not listed, outside the folder, a symbolic link, changed. */
 LK_CHECK lk_code lk_card_open_file(const lk_card_source *from, const lk_card *card,
                                    const char *name, lk_card_file *ret, lk_err *err);
+/* A file beside the card, listed or not, as it is. LK_E_NOT_FOUND; LK_E_MODEL: a symbolic link. */
+LK_CHECK lk_code lk_card_read_file(const lk_card_source *from, const char *name, size_t limit,
+                                   lk_card_file *ret, lk_err *err);
 void lk_card_file_release(lk_card_file *f);
 
 /* name@version:hash over everything that gives a vector its meaning. */

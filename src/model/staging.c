@@ -82,6 +82,7 @@ lk_code lk_staging_open(const char *models_dir, const char *name, lk_staging *re
         code = lk_os_lock(lock, &ret->lock_fd, err);
     if (code == LK_E_LOCKED)
         lk_err_prefix(err, code, "the model %s is being installed or removed elsewhere", name);
+    ret->had_rest = !code && lk_os_exists(ret->partial);
     if (!code)
         code = make_folders(ret, err);
     if (code)

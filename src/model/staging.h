@@ -23,6 +23,7 @@ typedef struct lk_staging {
     char dir[PATH_MAX];     /* <models>/.partial-NAME/model */
     char work[PATH_MAX];
     char target[PATH_MAX]; /* <models>/NAME */
+    bool had_rest;         /* an earlier run left something behind */
     int lock_fd;
 } lk_staging;
 
