@@ -102,7 +102,10 @@ const cli_command cmd_model = {
     .summary = "list the models there are, or check that one runs",
     .describe =
         "`model list` shows the bundled model and those in the models folder. `model check`\n"
-        "loads a model by name or folder, holds its files against its card, and runs it.",
+        "loads a model by name or folder, holds its files against its card, and runs it. The "
+        "first\n"
+        "check records the model's canary, what it makes of one built-in picture and text, in\n"
+        "canary.json in its folder; later ones fail when it makes something else of them.",
     .min_args = 1,
     .max_args = 2,
     .run = run,

@@ -52,6 +52,7 @@ typedef struct lk_engine_opts {
     uint64_t max_image_bytes;
     uint64_t embed_cache_bytes; /* embeddings kept in memory; 0: none */
     uint64_t embed_cache_ms;    /* and for how long; 0: as long as there is room */
+    double canary_min;          /* cosines of a canary under this are a drift */
     bool keep_gps;              /* read GPS positions from EXIF */
     int thumb_format;           /* 0 jpeg, 1 webp */
 } lk_engine_opts;
@@ -259,10 +260,28 @@ LK_CHECK lk_code lk_engine_build_index(lk_engine *e, const char *index, lk_progr
 typedef void lk_engine_model_fn(void *ctx, const lk_model_seen *m);
 LK_CHECK lk_code lk_engine_models(const lk_engine_opts *opts, lk_engine_model_fn *see, void *ctx,
                                   lk_err *err);
-/* Load a model by name or folder and embed a drawn picture and a word: does it run, and how fast?
- * *ret is a one-paragraph report in the arena. */
+/* Load a model by name or folder, run it, and record its canary (model/canary.h) or, when there is
+ * a recording, compare. *ret is a one-paragraph report in the arena. LK_E_MODEL: it has drifted. */
 LK_CHECK lk_code lk_engine_model_check(const lk_engine_opts *opts, const char *name, lk_arena *into,
                                        lk_str *ret, lk_err *err);
+
+typedef enum lk_canary_state {
+    LK_CANARY_UNTESTED,
+    LK_CANARY_NONE, /* nothing is recorded for the model */
+    LK_CANARY_SAME,
+    LK_CANARY_DRIFT, /* a cosine is under opts.canary_min */
+} lk_canary_state;
+
+typedef struct lk_self_test {
+    lk_canary_state state;
+    int64_t at_ms;
+    bool has_image, has_text; /* recorded? */
+    double image_cosine, text_cosine;
+} lk_self_test;
+
+/* Compare the collection's model with its recorded canary now; what the last such test found. */
+LK_CHECK lk_code lk_engine_self_test(lk_engine *e, lk_self_test *ret, lk_err *err);
+void lk_engine_self_tested(lk_engine *e, lk_self_test *ret);
 
 /* Draw the demonstration gallery (simple scenes, made by this program) as picture files in dir;
  * *ret_n: how many. */

@@ -33,6 +33,7 @@ struct lk_engine {
 
     lk_mutex stats_lock;
     uint64_t objects_bytes, objects_at_ns;
+    lk_self_test self_test; /* the last */
 };
 
 /* The collection's model, loaded at the first call. */

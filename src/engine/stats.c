@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "engine/internal.h"
-#include "image/image.h"
 
 #define OBJECTS_FRESH_NS 10000000000u /* the sum of all files is walked at most so often: 10 s */
 
@@ -148,58 +147,4 @@ lk_code lk_engine_models(const lk_engine_opts *opts, lk_engine_model_fn *see, vo
     lk_model_opts mo = lk_engine_model_opts(opts, opts->models_dir);
     forward f = {see, ctx};
     return lk_model_list(&mo, see_model, &f, err);
-}
-
-#define CHECK_SIDE 256
-#define CHECK_RUNS 8
-
-/* A smooth picture with every channel different, so that swapped channels would show. */
-static void draw_check_picture(lk_image *im)
-{
-    for (unsigned y = 0; y < im->height; y++)
-        for (unsigned x = 0; x < im->width; x++) {
-            unsigned char *p = im->px + 3 * ((size_t)y * im->width + x);
-            p[0] = (unsigned char)x;
-            p[1] = (unsigned char)y;
-            p[2] = (unsigned char)((x ^ y) & 0xff);
-        }
-}
-
-lk_code lk_engine_model_check(const lk_engine_opts *opts, const char *name, lk_arena *into,
-                              lk_str *ret, lk_err *err)
-{
-    lk_model_opts mo = lk_engine_model_opts(opts, opts->models_dir);
-    lk_model *m = NULL;
-    lk_image im = {0};
-    lk_code code = lk_model_open(name, &mo, &m, err);
-    if (code)
-        return code;
-    const lk_model_info *mi = lk_model_info_of(m);
-    float *v = lk_alloc_array(mi->dim, sizeof *v);
-    double image_ms = 0;
-    code = v ? lk_image_new(&im, CHECK_SIDE, CHECK_SIDE, err)
-             : lk_fail(err, LK_E_NOMEM, "out of memory");
-    if (!code && mi->has_image) {
-        const lk_image *one = &im;
-        draw_check_picture(&im);
-        uint64_t t0 = lk_now_ns();
-        for (int i = 0; !code && i < CHECK_RUNS; i++)
-            code = lk_model_embed_images(m, 1, &one, v, err);
-        image_ms = (double)(lk_now_ns() - t0) / 1e6 / CHECK_RUNS;
-    }
-    if (!code) {
-        const char *text = lk_arena_printf(
-            into,
-            "%s %s: %zu dimensions, image tower %s (%.1f ms a picture), text tower %s, key %s",
-            mi->name, mi->version, mi->dim, mi->has_image ? "runs" : "absent", image_ms,
-            mi->has_text ? "present" : "absent", mi->key);
-        if (text)
-            *ret = lk_str_of(text);
-        else
-            code = lk_fail(err, LK_E_NOMEM, "out of memory");
-    }
-    lk_image_release(&im);
-    lk_free(v);
-    lk_model_close(m);
-    return code;
 }
