@@ -10,9 +10,9 @@
  *   files   {name: {sha256, bytes}}: every file that is used must be listed
  *
  * "output" names a tensor, inside the graph or out of it (a text with blanks in it is for people);
- * without it the output is found by what it needs and how wide it is. Both towers may name one
- * file. Shapes in a card are for people; the session is asked. Other members are for people too and
- * are passed over. */
+ * without it the output is found by what it needs and how wide it is, before a classifier's last
+ * matrix if need be. Both towers may name one file. Shapes in a card are for people; the session is
+ * asked. Other members are for people too and are passed over. */
 #ifndef LK_MODEL_CARD_H
 #define LK_MODEL_CARD_H
 

@@ -228,6 +228,39 @@ lk_code lk_cut_needs(lk_cut *c, size_t n, const lk_str *tensors, bool *ret, lk_e
     return code;
 }
 
+/* ---- the head ---- */
+
+/* Is the node a product of its first input with a weight of `width` rows? */
+static bool is_head(const lk_cut *c, const lk_graph_node *node, size_t width)
+{
+    bool gemm = lk_str_is(node->op, "Gemm");
+    if ((!gemm && !lk_str_is(node->op, "MatMul")) || node->n_in < 2)
+        return false;
+    const lk_graph_name *w = lk_graph_find(&c->graph, node->in[1]);
+    const lk_graph_tensor *t = w && w->tensor ? &c->graph.tensors[w->tensor - 1] : NULL;
+    size_t rows = gemm && lk_graph_attr_int(node, "transB", 0) ? 1 : 0;
+    return t && t->rank == 2 && t->dims[rows] == (int64_t)width &&
+           !(gemm && lk_graph_attr_int(node, "transA", 0));
+}
+
+bool lk_cut_before_head(const lk_cut *c, size_t i, size_t width, lk_str *ret)
+{
+    enum { STEPS = 4 }; /* a bias, a softmax, a reshape may follow the matrix */
+    lk_str name = c->out[i].name;
+    for (size_t step = 0; step < STEPS; step++) {
+        const lk_graph_name *n = lk_graph_find(&c->graph, name);
+        const lk_graph_node *node = n && n->node ? &c->graph.nodes[n->node - 1] : NULL;
+        if (!node || node->n_in == 0)
+            return false;
+        name = node->in[0];
+        if (!is_head(c, node, width))
+            continue;
+        *ret = name;
+        return true;
+    }
+    return false;
+}
+
 /* ---- writing ---- */
 
 static bool is_whole(const lk_cut *c, size_t n, const lk_str *tensors)

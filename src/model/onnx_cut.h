@@ -40,6 +40,10 @@ const lk_cut_value *lk_cut_output(const lk_cut *c, size_t i);
  * name. */
 LK_CHECK lk_code lk_cut_needs(lk_cut *c, size_t n, const lk_str *tensors, bool *ret, lk_err *err);
 
+/* What a classifier reads: the tensor that is multiplied by the last matrix, of `width` rows,
+ * before output i. False: there is no such matrix. */
+bool lk_cut_before_head(const lk_cut *c, size_t i, size_t width, lk_str *ret);
+
 /* Append to *into the model with just what the tensors need, and them as its outputs in their
  * order. Nothing is appended, and *ret_whole is true, when that is the model as it stands. */
 LK_CHECK lk_code lk_cut_write(lk_cut *c, size_t n, const lk_str *tensors, lk_buf *into,

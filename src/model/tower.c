@@ -1,7 +1,8 @@
 /* Which output is the embedding: the card may name it. Where it does not, an output counts when all
  * that it needs is the tower's own input - a picture, or whole numbers - and when its width can be
  * the right one. Files of both towers, with their similarities and hidden states, come down to a
- * few candidates by that; between those the names that exporters use decide, and then the order. */
+ * few candidates by that; between those the names that exporters use decide, and then the order.
+ * A file that gives only the scores of a classifier is cut off before its last matrix. */
 #include "model/tower.h"
 
 #include "base/mem.h"
@@ -46,12 +47,13 @@ static lk_code is_own(lk_cut *g, lk_str tensor, lk_tower_kind kind, bool *needs,
     return code;
 }
 
-static lk_code pick_output(lk_cut *g, const lk_card_tower *card, lk_tower_kind kind, size_t width,
-                           lk_str *ret, lk_err *err)
+/* The best of the outputs as they are declared; *ret is left alone when there is none. */
+static lk_code pick_declared(lk_cut *g, const lk_card_tower *card, lk_tower_kind kind, size_t width,
+                             bool *needs, lk_str *ret, lk_err *err)
 {
     size_t best = 0;
-    bool own = false, *needs = lk_calloc(lk_cut_n_inputs(g) + 1, sizeof *needs);
-    lk_code code = needs ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory for a model");
+    bool own = false;
+    lk_code code = LK_OK;
     for (size_t i = 0; !code && i < lk_cut_n_outputs(g); i++) {
         const lk_cut_value *v = lk_cut_output(g, i);
         size_t points = score(v, card->pool, width);
@@ -63,12 +65,42 @@ static lk_code pick_output(lk_cut *g, const lk_card_tower *card, lk_tower_kind k
             *ret = v->name;
         }
     }
+    return code;
+}
+
+/* The first that a picture's classifier reads; *ret is left alone when there is none. */
+static lk_code pick_before_head(lk_cut *g, size_t width, bool *needs, lk_str *ret, lk_err *err)
+{
+    bool own = false;
+    lk_code code = LK_OK;
+    for (size_t i = 0; !code && !own && i < lk_cut_n_outputs(g); i++) {
+        lk_str name;
+        if (!lk_cut_before_head(g, i, width, &name))
+            continue;
+        code = is_own(g, name, LK_TOWER_IMAGE, needs, &own, err);
+        if (!code && own)
+            *ret = name;
+    }
+    return code;
+}
+
+static lk_code pick_output(lk_cut *g, const lk_card_tower *card, lk_tower_kind kind, size_t width,
+                           lk_str *ret, lk_err *err)
+{
+    bool *needs = lk_calloc(lk_cut_n_inputs(g) + 1, sizeof *needs);
+    lk_str found = {0};
+    lk_code code = needs ? pick_declared(g, card, kind, width, needs, &found, err)
+                         : lk_fail(err, LK_E_NOMEM, "out of memory for a model");
+    if (!code && !found.n && kind == LK_TOWER_IMAGE && card->pool == LK_POOL_NONE)
+        code = pick_before_head(g, width, needs, &found, err);
     lk_free(needs);
-    if (!code && !best)
+    if (!code && !found.n)
         code = lk_fail(err, LK_E_MODEL,
                        "\"%s\" has no output of %zu numbers %s (the card may name one, or say by "
                        "\"pool\" which rows of a longer one count)",
                        card->file, width, kind == LK_TOWER_IMAGE ? "a picture" : "a text");
+    if (!code)
+        *ret = found;
     return code;
 }
 

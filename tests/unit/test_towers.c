@@ -212,6 +212,26 @@ static void copy_edited(const char *name, const char *dir, const char *from, con
     }
 }
 
+static void what_a_classifier_reads_is_found_without_a_name(void **state)
+{
+    (void)state;
+    char dir[TEST_PATH], own[TEST_PATH];
+    float row[DIM];
+    lk_image im;
+    lk_err err;
+    const lk_image *one = &im;
+    folder_of("inner", own);
+    test_dir_make(dir);
+    copy_edited("inner", dir, "\"output\": \"pooled\",", "");
+    make_picture(&im);
+    lk_model *m = open_folder(dir);
+    test_ok(lk_model_embed_images(m, 1, &one, row, &err), &err);
+    expect_near(own, "image", row, 1e-5);
+    lk_model_close(m);
+    lk_image_release(&im);
+    test_dir_remove(dir);
+}
+
 static void a_card_that_does_not_fit_its_towers_is_refused(void **state)
 {
     (void)state;
@@ -220,7 +240,7 @@ static void a_card_that_does_not_fit_its_towers_is_refused(void **state)
     } bad[] = {
         {"inner", "\"output\": \"pooled\"", "\"output\": \"flatter\"", "makes no tensor"},
         {"inner", "\"output\": \"pooled\"", "\"output\": \"map\"", "came as [1,16,6,6]"},
-        {"inner", "\"output\": \"pooled\",", "", "no output of 16 numbers"},
+        {"inner", "\"output\": \"pooled\",", "\"pool\": \"cls\",", "no output of 16 numbers"},
         {"rows", "\"pool\": \"cls\",", "", "no output of 16 numbers"},
         {"rows", "\"pool\": \"cls\"", "\"pool\": \"sum\"", "pool"},
         {"rows", "\"size\": 8", "\"size\": 9", "[N,3,9,9]"},
@@ -258,6 +278,7 @@ int main(void)
         cmocka_unit_test(a_masked_mean_goes_through_the_matrix_that_follows),
         cmocka_unit_test(a_branch_reaches_tensors_outside_it),
         cmocka_unit_test(a_session_of_a_combined_file_asks_only_for_its_own_tower),
+        cmocka_unit_test(what_a_classifier_reads_is_found_without_a_name),
         cmocka_unit_test(a_card_that_does_not_fit_its_towers_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
