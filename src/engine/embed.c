@@ -180,7 +180,7 @@ static lk_code add_parts(lk_engine *e, const lk_query_part *parts, size_t n, siz
 /* Asked of the vectors where there are any: that needs no model to be loaded. */
 static lk_code find_dim(lk_engine *e, size_t *ret, lk_err *err)
 {
-    lk_vectors_info info;
+    lk_vectors_info info = {0};
     lk_model *m = NULL;
     lk_code code =
         e->vectors ? lk_vectors_info_of(e->vectors, &info, err) : lk_engine_model(e, &m, err);

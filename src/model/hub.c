@@ -56,6 +56,20 @@ static lk_code get_facts(const lk_jval *v, lk_hub_file *f, lk_err *err)
     return LK_OK;
 }
 
+/* Members "repository" and "revision" of the hub, or of a file that stands elsewhere. */
+static lk_code get_place(const lk_jval *v, bool required, lk_arena *into, const char **repository,
+                         const char **revision, lk_err *err)
+{
+    lk_code code = LK_OK;
+    if (required || lk_jval_get(v, "repository"))
+        code = get_text(v, "repository", "hub.repository", into, repository, err);
+    if (!code && *repository && !is_repository(*repository))
+        code = bad(err, "hub.repository", "is not of the form owner/name");
+    if (!code && lk_jval_get(v, "revision"))
+        code = get_text(v, "revision", "hub.revision", into, revision, err);
+    return code;
+}
+
 static lk_code get_file(const lk_jval *v, const lk_jval *known, lk_arena *into, lk_hub_file *ret,
                         lk_err *err)
 {
@@ -68,6 +82,8 @@ static lk_code get_file(const lk_jval *v, const lk_jval *known, lk_arena *into, 
     if (!code && (!lk_card_is_inside(f.from) || !lk_card_is_inside(f.to)))
         code = lk_fail(err, LK_E_MODEL, "the model's card: \"%.80s\" leaves the model's folder",
                        lk_card_is_inside(f.from) ? f.to : f.from);
+    if (!code)
+        code = get_place(v, false, into, &f.repository, &f.revision, err);
     if (!code && strcmp(f.to, "model.json") == 0)
         code = bad(err, "hub.files[].to", "is the card's own name, model.json");
     if (!code)
@@ -100,7 +116,7 @@ static lk_code get_files(const lk_jval *list, const lk_jval *known, lk_arena *in
 lk_code lk_hub_parse(lk_str card, lk_arena *into, lk_hub *ret, lk_err *err)
 {
     lk_json *json = NULL;
-    lk_hub h = {.revision = "main"};
+    lk_hub h = {.revision = LK_HUB_REVISION};
     lk_code code = lk_json_parse(card, &json, err);
     if (code)
         return lk_err_prefix(err, LK_E_MODEL, "the model's card");
@@ -110,11 +126,7 @@ lk_code lk_hub_parse(lk_str card, lk_arena *into, lk_hub *ret, lk_err *err)
         code = lk_fail(err, LK_E_UNSUPPORTED,
                        "the card of %s names no place to pull it from (\"hub\")", h.name);
     if (!code)
-        code = get_text(hub, "repository", "hub.repository", into, &h.repository, err);
-    if (!code && !is_repository(h.repository))
-        code = bad(err, "hub.repository", "is not of the form owner/name");
-    if (!code && lk_jval_get(hub, "revision"))
-        code = get_text(hub, "revision", "hub.revision", into, &h.revision, err);
+        code = get_place(hub, true, into, &h.repository, &h.revision, err);
     if (!code)
         code = get_files(lk_jval_get(hub, "files"), lk_jval_get(root, "files"), into, &h, err);
     lk_json_free(json);
@@ -149,6 +161,17 @@ static void put_escaped(lk_buf *b, const char *text, bool keep_slashes)
     }
 }
 
+const char *lk_hub_repository(const lk_hub *h, const lk_hub_file *f)
+{
+    return f->repository ? f->repository : h->repository;
+}
+
+/* The hub's revision says nothing about another repository. */
+const char *lk_hub_revision(const lk_hub *h, const lk_hub_file *f)
+{
+    return f->revision ? f->revision : f->repository ? LK_HUB_REVISION : h->revision;
+}
+
 lk_code lk_hub_url(const lk_hub *h, const lk_hub_file *f, const char *base, lk_buf *out,
                    lk_err *err)
 {
@@ -156,8 +179,8 @@ lk_code lk_hub_url(const lk_hub *h, const lk_hub_file *f, const char *base, lk_b
     while (s.n > 0 && s.p[s.n - 1] == '/')
         s.n--;
     lk_buf_put(out, s.p, s.n);
-    lk_buf_printf(out, "/%s/resolve/", h->repository);
-    put_escaped(out, h->revision, false); /* a branch's name may hold slashes */
+    lk_buf_printf(out, "/%s/resolve/", lk_hub_repository(h, f));
+    put_escaped(out, lk_hub_revision(h, f), false); /* a branch's name may hold slashes */
     lk_buf_putc(out, '/');
     put_escaped(out, f->from, true);
     return lk_buf_check(out, err);

@@ -3,8 +3,9 @@
  *   "hub": {"repository": "owner/name", "revision": "main",
  *           "files": [{"from": "onnx/vision_model.onnx", "to": "vision.onnx"}, …]}
  *
- * A file may carry "sha256" and "bytes"; where it does not, the card's own "files" are asked. The
- * address of a file is HUB/REPOSITORY/resolve/REVISION/FROM. */
+ * A file may carry "sha256" and "bytes"; where it does not, the card's own "files" are asked. One
+ * that is published elsewhere carries "repository" and "revision" of its own. The address of a file
+ * is HUB/REPOSITORY/resolve/REVISION/FROM. */
 #ifndef LK_MODEL_HUB_H
 #define LK_MODEL_HUB_H
 
@@ -18,10 +19,12 @@
 
 #define LK_MAX_HUB_FILES 16
 #define LK_HUB_DEFAULT "https://huggingface.co"
+#define LK_HUB_REVISION "main"
 
 typedef struct lk_hub_file {
     const char *from, *to;
-    uint64_t bytes; /* 0: not known */
+    const char *repository, *revision; /* NULL: the hub's */
+    uint64_t bytes;                    /* 0: not known */
     bool has_sha256;
     lk_sha256 sha256;
 } lk_hub_file;
@@ -38,6 +41,9 @@ LK_CHECK lk_code lk_hub_parse(lk_str card, lk_arena *into, lk_hub *ret, lk_err *
 
 /* Is it the address of a hub: http or https, a host, no query? The field of the error is "hub". */
 LK_CHECK lk_code lk_hub_check_base(const char *base, lk_err *err);
+/* Where a file stands: its own place, or else the hub's. */
+const char *lk_hub_repository(const lk_hub *h, const lk_hub_file *f);
+const char *lk_hub_revision(const lk_hub *h, const lk_hub_file *f);
 /* The address of a file on the hub at base. */
 LK_CHECK lk_code lk_hub_url(const lk_hub *h, const lk_hub_file *f, const char *base, lk_buf *out,
                             lk_err *err);

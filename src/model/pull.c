@@ -149,7 +149,8 @@ static lk_code file_key(const pull *p, const lk_hub_file *f, char ret[KEY_DIGITS
     lk_sha256 h;
     char hex[LK_SHA256_HEX + 1];
     lk_buf_init(&b, 0);
-    lk_buf_printf(&b, "%s\n%s\n%s", p->hub.repository, p->hub.revision, f->from);
+    lk_buf_printf(&b, "%s\n%s\n%s", lk_hub_repository(&p->hub, f), lk_hub_revision(&p->hub, f),
+                  f->from);
     lk_code code = lk_buf_check(&b, err);
     if (!code)
         code = lk_sha256_of(b.p, b.n, &h, err);
@@ -296,9 +297,11 @@ static lk_code keep_to_plan(pull *p, lk_err *err)
     size_t n_was = 0;
     lk_buf plan;
     lk_buf_init(&plan, 0);
-    lk_buf_printf(&plan, "%s %s\n", p->hub.repository, p->hub.revision);
-    for (size_t i = 0; i < p->hub.n_files; i++)
-        lk_buf_printf(&plan, "%s\n%s\n", p->hub.files[i].from, p->hub.files[i].to);
+    for (size_t i = 0; i < p->hub.n_files; i++) {
+        const lk_hub_file *f = &p->hub.files[i];
+        lk_buf_printf(&plan, "%s %s\n%s\n%s\n", lk_hub_repository(&p->hub, f),
+                      lk_hub_revision(&p->hub, f), f->from, f->to);
+    }
     lk_code code = lk_buf_check(&plan, err);
     if (!code)
         code = lk_staging_work_path(&p->staging, "plan", path, err);

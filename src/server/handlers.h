@@ -16,6 +16,8 @@ lk_handler_fn lk_handle_search, lk_handle_similar;
 lk_handler_fn lk_handle_embed;
 /* seeds.c: the routes of older clients, in their JSON */
 lk_handler_fn lk_handle_seed_upload, lk_handle_seed_search, lk_handle_seed_query;
+/* clip.c: Roboflow's routes, in its JSON */
+lk_handler_fn lk_handle_clip_embed_image, lk_handle_clip_embed_text, lk_handle_clip_compare;
 /* system.c */
 lk_handler_fn lk_handle_health, lk_handle_ready, lk_handle_stats, lk_handle_metrics;
 /* openapi.c */

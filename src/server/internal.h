@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "base/http.h"
 #include "server/body.h"
 #include "server/listener.h"
 #include "server/metrics.h"
@@ -27,6 +28,7 @@ struct lk_server {
     lk_pool *pools[LK_N_LANES]; /* none for LK_LANE_INLINE */
     lk_mutex pool_lock;
     lk_budget budget;
+    lk_http *http; /* NULL: no picture is fetched by URL */
     lk_metrics metrics;
     atomic_int phase;
     atomic_size_t active;

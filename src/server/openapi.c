@@ -116,6 +116,44 @@ static const lk_arg_doc boost_doc[] = {
     {NULL, NULL, NULL},
 };
 
+static const lk_arg_doc clip_image_doc[] = {
+    {"type", "string", "base64; url where the server's option image-urls allows it"},
+    {"value", "string", "the picture"},
+    {NULL, NULL, NULL},
+};
+static const lk_arg_doc clip_embed_image_doc[] = {
+    {"image", "any", "a ClipImage, or a list of them"},
+    {NULL, NULL, NULL},
+};
+static const lk_arg_doc clip_embed_text_doc[] = {
+    {"text", "texts", "words, or a list of texts"},
+    {NULL, NULL, NULL},
+};
+static const lk_arg_doc clip_embeddings_doc[] = {
+    {"embeddings", "[[number]]", "one for each item, of unit length"},
+    {"model", "string", "the collection's model, which made them"},
+    {"time", "number", "seconds"},
+    {"inference_id", "string", "of the request"},
+    {"frame_id", "any", "null"},
+    {NULL, NULL, NULL},
+};
+static const lk_arg_doc clip_compare_doc[] = {
+    {"subject", "any", "a ClipImage or a text"},
+    {"subject_type", "string", "image or text; image when left out"},
+    {"prompt", "any", "a ClipImage or a text, a list of them, or an object of label and item"},
+    {"prompt_type", "string", "image or text; text when left out"},
+    {NULL, NULL, NULL},
+};
+static const lk_arg_doc clip_similarity_doc[] = {
+    {"similarity", "any", "cosines: a list, or an object of label and cosine"},
+    {"model", "string", "the collection's model"},
+    {"time", "number", "seconds"},
+    {"inference_id", "string", "of the request"},
+    {"frame_id", "any", "null"},
+    {"parent_id", "any", "null"},
+    {NULL, NULL, NULL},
+};
+
 static void pair(lk_jw *w, const char *key, const char *value)
 {
     lk_jw_key(w, key);
@@ -153,7 +191,7 @@ static void write_type(lk_jw *w, lk_str type)
         lk_jw_strz(w, "string");
         lk_jw_strz(w, name[0] == 'c' ? "null" : "object");
         lk_jw_end_arr(w);
-    } else {
+    } else if (strcmp(name, "any") != 0) {
         pair(w, "type", name);
     }
 }
@@ -331,6 +369,12 @@ static void write_schemas(lk_jw *w)
         {"Page", page_doc},
         {"Embedding", embedding_doc},
         {"Stats", stats_doc},
+        {"ClipImage", clip_image_doc},
+        {"ClipEmbedImage", clip_embed_image_doc},
+        {"ClipEmbedText", clip_embed_text_doc},
+        {"ClipEmbeddings", clip_embeddings_doc},
+        {"ClipCompare", clip_compare_doc},
+        {"ClipSimilarity", clip_similarity_doc},
     };
     lk_jw_obj(w);
     for (size_t i = 0; i < LK_ARRAY_LEN(schemas); i++) {

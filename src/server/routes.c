@@ -58,6 +58,11 @@ static const lk_arg_doc query_form[] = {
     {NULL, NULL, NULL},
 };
 
+static const lk_arg_doc clip_query[] = {
+    {"api_key", "string", "passed over, as every other argument is"},
+    {NULL, NULL, NULL},
+};
+
 #define FILES (LK_BODY_FORM | LK_BODY_IMAGE)
 #define WORDS (LK_BODY_JSON | LK_BODY_FORM)
 
@@ -95,6 +100,15 @@ const lk_route lk_routes[] = {
      NULL, "object"},
     {LK_POST, "/search", lk_handle_seed_query, LK_LANE_QUICK, WORDS, false, "query",
      "Find by words or picture (older clients)", NULL, query_form, "Query", "object"},
+    {LK_POST, "/clip/embed_image", lk_handle_clip_embed_image, LK_LANE_QUICK, LK_BODY_JSON, false,
+     "clip_embed_image", "Embeddings of pictures (clients of Roboflow's inference)", clip_query,
+     NULL, "ClipEmbedImage", "ClipEmbeddings"},
+    {LK_POST, "/clip/embed_text", lk_handle_clip_embed_text, LK_LANE_QUICK, LK_BODY_JSON, false,
+     "clip_embed_text", "Embeddings of texts (clients of Roboflow's inference)", clip_query, NULL,
+     "ClipEmbedText", "ClipEmbeddings"},
+    {LK_POST, "/clip/compare", lk_handle_clip_compare, LK_LANE_QUICK, LK_BODY_JSON, false,
+     "clip_compare", "Cosines of one thing and several (clients of Roboflow's inference)",
+     clip_query, NULL, "ClipCompare", "ClipSimilarity"},
     {LK_GET, "/healthz", lk_handle_health, LK_LANE_INLINE, 0, true, "healthz", "Does it run?", NULL,
      NULL, NULL, "object"},
     {LK_GET, "/readyz", lk_handle_ready, LK_LANE_INLINE, 0, true, "readyz",

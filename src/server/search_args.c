@@ -101,24 +101,30 @@ lk_code lk_search_add_part(lk_search_args *a, lk_query_part part, lk_err *err)
 
 /* ---- JSON ---- */
 
-static lk_code add_base64(lk_search_args *a, lk_str text, float weight, lk_err *err)
+lk_code lk_base64_picture(lk_str text, lk_buf *into, lk_err *err)
 {
-    lk_buf b;
-    size_t n = 0;
     /* "data:image/png;base64,…" is what a browser has at hand. */
     size_t comma = lk_str_starts(text, LK_STR("data:")) ? lk_str_find(text, LK_STR(",")) : SIZE_MAX;
     if (comma != SIZE_MAX)
         text = (lk_str){text.p + comma + 1, text.n - comma - 1};
-    lk_buf_init(&b, 0);
-    lk_code code = lk_base64_get(text, &b, err);
+    lk_code code = lk_base64_get(text, into, err);
     if (!code)
-        code = lk_buf_check(&b, err);
-    if (code || b.n == 0) {
+        code = lk_buf_check(into, err);
+    if (code == LK_E_NOMEM || (!code && into->n > 0))
+        return code;
+    return lk_fail_field(err, LK_E_INVALID, "image",
+                         code ? "image is not base64" : "image is empty");
+}
+
+static lk_code add_base64(lk_search_args *a, lk_str text, float weight, lk_err *err)
+{
+    lk_buf b;
+    size_t n = 0;
+    lk_buf_init(&b, 0);
+    lk_code code = lk_base64_picture(text, &b, err);
+    if (code) {
         lk_buf_release(&b);
-        if (code == LK_E_NOMEM)
-            return code;
-        return lk_fail_field(err, LK_E_INVALID, "image",
-                             code ? "image is not base64" : "image is empty");
+        return code;
     }
     unsigned char *bytes = (unsigned char *)lk_buf_steal(&b, &n);
     code = lk_search_own(a, bytes, err);

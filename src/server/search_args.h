@@ -39,6 +39,9 @@ LK_CHECK lk_code lk_search_add_part(lk_search_args *a, lk_query_part part, lk_er
 /* Keep memory (lk_free) as long as the search. On failure it is freed. */
 LK_CHECK lk_code lk_search_own(lk_search_args *a, void *p, lk_err *err);
 
+/* A picture out of its base64 text, or out of a data: URL. Errors name the field "image". */
+LK_CHECK lk_code lk_base64_picture(lk_str text, lk_buf *into, lk_err *err);
+
 /* The fault is in list[i]: say so in the field and in the sentence. */
 lk_code lk_fail_item(lk_err *err, lk_code code, const char *list, size_t i);
 

@@ -151,6 +151,13 @@ const lk_opt lk_server_opt_table[] = {
      .offset = OPT(access_log),
      .dflt = "true",
      .help = "log a line for every request"},
+    {.name = "image-urls",
+     .type = LK_OPT_BOOL,
+     .offset = OPT(image_urls),
+     .dflt = "false",
+     .env = "LOOKALIKE_IMAGE_URLS",
+     .help = "let requests to /clip name pictures by URL: this server then fetches any address "
+             "that it can reach"},
     {.name = NULL},
 };
 
@@ -189,6 +196,7 @@ static void free_server(lk_server *s)
         lk_pool_free(s->pools[i]);
     lk_listener_close(s->listener);
     lk_metrics_release(&s->metrics);
+    lk_http_free(s->http);
     if (s->wake_fd >= 0)
         close(s->wake_fd);
     lk_free(s->listen);
@@ -216,6 +224,8 @@ lk_code lk_server_open(const lk_server_opts *opts, lk_engine *e, lk_log *log, lk
         code = copy_opts(s, opts, err);
     if (!code)
         code = lk_metrics_init(&s->metrics, lk_n_routes, err);
+    if (!code && opts->image_urls)
+        code = lk_http_new(&s->http, err);
     if (!code)
         code = start_pools(s, err);
     if (!code)

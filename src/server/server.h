@@ -42,6 +42,7 @@ typedef struct lk_server_opts {
     uint64_t stop_ms;
     const char *cors;
     bool access_log;
+    bool image_urls; /* fetch pictures that requests name by URL */
 } lk_server_opts;
 
 extern const lk_opt lk_server_opt_table[];

@@ -23,7 +23,7 @@ static void a_card_says_where_its_files_are(void **state)
     test_ok(parse("{\"name\": \"clip\", \"hub\": {\"repository\": \"Xenova/clip-vit-base-patch32\","
                   "\"files\": [{\"from\": \"onnx/vision_model.onnx\", \"to\": \"vision.onnx\"},"
                   "{\"from\": \"onnx/vocab.json\", \"sha256\": \"" SHA "\", \"bytes\": 7},"
-                  "{\"from\": \"merges.txt\"}]},"
+                  "{\"from\": \"merges.txt\", \"repository\": \"o/other\"}]},"
                   "\"files\": {\"merges.txt\": {\"sha256\": \"" SHA "\", \"bytes\": 9}}}",
                   &a, &h, &err),
             &err);
@@ -37,6 +37,8 @@ static void a_card_says_where_its_files_are(void **state)
     assert_string_equal(h.files[1].to, "vocab.json");
     assert_true(h.files[1].has_sha256);
     assert_int_equal(h.files[1].bytes, 7);
+    assert_string_equal(lk_hub_repository(&h, &h.files[0]), h.repository);
+    assert_string_equal(lk_hub_repository(&h, &h.files[2]), "o/other");
     assert_true(h.files[2].has_sha256);
     assert_int_equal(h.files[2].bytes, 9);
     lk_arena_release(&a);
@@ -69,6 +71,8 @@ static void a_card_without_a_hub_or_with_a_bad_one_is_refused(void **state)
          LK_E_MODEL},
         {"{\"repository\": \"a/b\", \"revision\": \"\", \"files\": [{\"from\": \"x\"}]}",
          "hub.revision", LK_E_MODEL},
+        {"{\"repository\": \"a/b\", \"files\": [{\"from\": \"x\", \"repository\": \"c\"}]}",
+         "owner/name", LK_E_MODEL},
     };
     lk_arena a;
     lk_hub h;
