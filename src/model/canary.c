@@ -17,7 +17,6 @@
 
 #define WIDTH 720
 #define HEIGHT 540
-#define FILE_NAME "canary.json"
 #define MAX_FILE_BYTES (1u << 20)
 
 /* ---- the picture ---- */
@@ -159,7 +158,7 @@ static lk_code file_path(const char *name, const char *models_dir, char ret[PATH
     if (code)
         return code;
     *ret_embedded = from.embedded;
-    int n = snprintf(ret, PATH_MAX, "%s/" FILE_NAME, from.dir ? from.dir : from.embedded);
+    int n = snprintf(ret, PATH_MAX, "%s/" LK_CANARY_FILE, from.dir ? from.dir : from.embedded);
     return n > 0 && n < PATH_MAX ? LK_OK
                                  : lk_fail(err, LK_E_LIMIT, "the path of the model is too long");
 }
@@ -196,7 +195,7 @@ static lk_code parse(lk_str text, const char *key, lk_canary *ret, lk_err *err)
         lk_canary_release(&c);
         return code == LK_E_NOMEM || code == LK_E_NOT_FOUND
                    ? code
-                   : lk_err_prefix(err, LK_E_CORRUPT, FILE_NAME);
+                   : lk_err_prefix(err, LK_E_CORRUPT, LK_CANARY_FILE);
     }
     *ret = c;
     return LK_OK;

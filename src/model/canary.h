@@ -15,6 +15,8 @@
 #include "base/str.h"
 #include "model/model.h"
 
+#define LK_CANARY_FILE "canary.json"
+
 /* Changes with the picture or the text; a recording of another version counts as none. */
 #define LK_CANARY_VERSION 1
 

@@ -6,11 +6,10 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "model/canary.h"
 #include "model/parity.h"
 #include "model/places.h"
 #include "model/trial.h"
-
-#define TEXT "a photo of a dog, 狗的照片"
 
 /* Cosine between a picture's embedding alone and in a batch, and to the training side's in a parity
  * file. Rounding in float32 stays above the first by far; the second is what exports are held to.
@@ -171,10 +170,10 @@ static lk_code check_text(running *r, lk_err *err)
     if (!v)
         return lk_fail(err, LK_E_NOMEM, "out of memory for an embedding");
     uint64_t start = lk_now_ns();
-    if (lk_model_embed_text(r->m, LK_STR(TEXT), v, &why))
+    if (lk_model_embed_text(r->m, LK_STR(LK_CANARY_TEXT), v, &why))
         add(&r->found, "text", "", false, "%s", why.text);
     else
-        add(&r->found, "text", "", true, "\"" TEXT "\" is embedded in %.1f ms",
+        add(&r->found, "text", "", true, "\"" LK_CANARY_TEXT "\" is embedded in %.1f ms",
             (double)(lk_now_ns() - start) / 1e6);
     lk_free(v);
     return LK_OK;
@@ -214,6 +213,58 @@ static lk_code check_parity(running *r, lk_err *err)
     return LK_OK;
 }
 
+static void say_canary(running *r, const char *of, bool has, double cosine)
+{
+    bool ok = cosine >= r->o->canary_min; /* not so when it is no number */
+    if (has && ok)
+        add(&r->found, "canary", of, true, "as it was recorded: cosine %.6f", cosine);
+    else if (has)
+        add(&r->found, "canary", of, false,
+            "not as it was recorded: cosine %.6f, under %g (without canary.json in the folder a "
+            "check records anew)",
+            cosine, r->o->canary_min);
+}
+
+static void record_canary(running *r, const lk_canary *now)
+{
+    lk_err why = {.code = LK_OK};
+    const char *dir = r->o->model->models_dir, *key = lk_model_info_of(r->m)->key;
+    if (!r->found.ok)
+        return; /* what it gives now is nothing to go by */
+    if (lk_canary_write(r->name, dir, key, now, &why))
+        add(&r->found, "canary", LK_CANARY_FILE, true, "not recorded: %s", why.text);
+    else
+        add(&r->found, "canary", LK_CANARY_FILE, true,
+            "recorded, for later checks to compare with");
+}
+
+/* Compare with what was recorded, or record. */
+static lk_code check_canary(running *r, lk_err *err)
+{
+    lk_canary now = {0}, then = {0};
+    lk_canary_cosines cosines;
+    lk_err why = {.code = LK_OK};
+    const char *key = lk_model_info_of(r->m)->key;
+    lk_code code = lk_canary_measure(r->m, &now, &why);
+    bool measured = code == LK_OK;
+    if (!code)
+        code = lk_canary_read(r->name, r->o->model->models_dir, key, &then, &why);
+    if (!code) {
+        lk_canary_compare(&then, &now, &cosines);
+        say_canary(r, "image", cosines.has_image, cosines.image);
+        say_canary(r, "text", cosines.has_text, cosines.text);
+    } else if (code == LK_E_NOT_FOUND && measured) {
+        record_canary(r, &now);
+    } else if (code != LK_E_NOMEM) {
+        add(&r->found, "canary", LK_CANARY_FILE, false, "%s", why.text);
+    }
+    lk_canary_release(&now);
+    lk_canary_release(&then);
+    if (code == LK_E_NOMEM && err)
+        *err = why;
+    return code == LK_E_NOMEM ? code : LK_OK;
+}
+
 /* In the child. */
 static lk_code run_model(void *ctx, lk_buf *out, lk_err *err)
 {
@@ -235,6 +286,8 @@ static lk_code run_model(void *ctx, lk_buf *out, lk_err *err)
         code = check_text(r, err);
     if (!code)
         code = check_parity(r, err);
+    if (!code)
+        code = check_canary(r, err);
     lk_model_close(r->m);
     lk_buf_put(out, r->found.rows, r->found.n_rows * sizeof *r->found.rows);
     return code;
@@ -268,7 +321,7 @@ static lk_code check_running(const char *name, const lk_check_opts *o, const lk_
     running *r = lk_calloc(1, sizeof *r);
     if (!r)
         return lk_fail(err, LK_E_NOMEM, "out of memory to check a model");
-    *r = (running){.name = name, .o = o, .from = from};
+    *r = (running){.name = name, .o = o, .from = from, .found.ok = true};
     lk_buf_init(&sent, LK_MAX_TRIAL_BYTES);
     lk_code code = lk_trial_run(run_model, r, &limits, o->cancel, &sent, &why);
     take_rows(ret, &sent);

@@ -16,7 +16,7 @@
 #define LK_MAX_CHECK_ROWS 48
 
 typedef struct lk_check_row {
-    char what[48]; /* "card", "file", "load", "picture", "text", "parity" */
+    char what[48]; /* "card", "file", "load", "picture", "text", "parity", "canary" */
     char of[160];  /* the file's name, or "" */
     bool ok;
     char says[272]; /* a sentence, or what was measured */
@@ -34,11 +34,14 @@ typedef struct lk_checked {
 
 typedef struct lk_check_opts {
     const lk_model_opts *model;
+    double canary_min;       /* cosines of a canary under this are a fault */
     const char *photos;      /* where the photographs of a parity file are; NULL: texts only */
     const lk_cancel *cancel; /* NULL: none */
 } lk_check_opts;
 
-/* LK_OK with ret->ok false: there are faults, in the rows. LK_E_NOT_FOUND: there is no such model.
+/* A model without faults that has no canary (canary.h) gets its canary recorded.
+ *
+ * LK_OK with ret->ok false: there are faults, in the rows. LK_E_NOT_FOUND: there is no such model.
  */
 LK_CHECK lk_code lk_model_check(const char *name, const lk_check_opts *opts, lk_checked *ret,
                                 lk_err *err);

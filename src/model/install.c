@@ -7,13 +7,15 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "model/canary.h"
 #include "model/card.h"
+#include "model/parity.h"
 #include "model/places.h"
 #include "model/trial.h"
 
 /* What may stand beside a card and is not listed by it, since nothing of it decides what a vector
  * means: what a check replays, and papers. */
-static const char *const companions[] = {"parity.json", "canary.json", "LICENSE", "README.md"};
+static const char *const companions[] = {LK_PARITY_FILE, LK_CANARY_FILE, "LICENSE", "README.md"};
 
 #define MAX_COMPANION_BYTES ((size_t)64 << 20)
 

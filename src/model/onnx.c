@@ -69,14 +69,13 @@ static void ORT_API_CALL swallow(void *ctx, OrtLoggingLevel level, const char *c
     (void)ctx, (void)level, (void)category, (void)id, (void)where, (void)message;
 }
 
-/* The status as our error; frees it. LK_OK for a NULL status. */
+/* The status as our error; frees it. LK_OK for a NULL status. What the runtime calls an invalid
+ * argument is the model's fault, too: what is fed to it was checked against its own inputs. */
 static lk_code failed(const lk_onnx *o, OrtStatus *st, const char *what, lk_err *err)
 {
     if (!st)
         return LK_OK;
-    OrtErrorCode kind = o->api->GetErrorCode(st);
-    lk_code code = lk_fail(err, kind == ORT_INVALID_ARGUMENT ? LK_E_INVALID : LK_E_MODEL, "%s: %s",
-                           what, o->api->GetErrorMessage(st));
+    lk_code code = lk_fail(err, LK_E_MODEL, "%s: %s", what, o->api->GetErrorMessage(st));
     o->api->ReleaseStatus(st);
     return code;
 }
@@ -324,8 +323,6 @@ lk_code lk_session_new(lk_onnx *o, lk_blob model, lk_session **ret, lk_err *err)
     if (!code)
         code = failed(o, o->api->CreateSessionFromArray(o->env, model.p, model.n, so, &s->s),
                       "ONNX Runtime refuses the model", err);
-    if (code == LK_E_INVALID)
-        code = lk_err_prefix(err, LK_E_MODEL, "model");
     if (!code)
         code = read_infos(s, true, &s->n_in, &s->in, &s->in_names, err);
     if (!code)

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/str.h"
+#include "model/canary.h"
 #include "model/check.h"
 #include "model/install.h"
 
@@ -42,7 +43,7 @@ static int home_remove(void **state)
 
 static const lk_checked *check(home *h)
 {
-    const lk_check_opts o = {.model = &h->o};
+    const lk_check_opts o = {.model = &h->o, .canary_min = LK_CANARY_MIN};
     lk_err err;
     test_ok(lk_model_check(h->model, &o, &h->found, &err), &err);
     return &h->found;
@@ -129,7 +130,7 @@ static void text_model(const home *h, const void *p, size_t n)
 static void a_sound_model_passes_every_check(void **state)
 {
     home *h = home_make(state);
-    const lk_check_opts o = {.model = &h->o};
+    const lk_check_opts o = {.model = &h->o, .canary_min = LK_CANARY_MIN};
     lk_err err;
     const lk_checked *c = check(h);
     for (size_t i = 0; i < c->n_rows; i++)
@@ -221,6 +222,28 @@ static void a_parity_file_that_does_not_fit_is_told(void **state)
     assert_false(row(c, "parity", "parity.json")->ok);
 }
 
+static void what_is_not_as_recorded_is_told(void **state)
+{
+    home *h = home_make(state);
+    char path[TEST_PATH];
+    test_path(h->model, LK_CANARY_FILE, path);
+    lk_err err;
+    test_ok(lk_os_remove(path, &err), &err);
+    test_has(row(check(h), "canary", LK_CANARY_FILE)->says, "recorded");
+    test_has(row(check(h), "canary", "image")->says, "as it was recorded");
+    assert_true(h->found.ok);
+    size_t n = 0;
+    unsigned char *p = get(h, LK_CANARY_FILE, &n);
+    size_t at = lk_str_find((lk_str){(char *)p, n}, LK_STR("\"image\":["));
+    assert_in_range(at, 1, n);
+    memcpy(p + at + 9, " 9.", 3); /* a first number that is far off */
+    put(h, LK_CANARY_FILE, p, n);
+    refused(check(h), "canary", "image", "not as it was recorded");
+    lk_free(p);
+    put(h, LK_CANARY_FILE, "{", 1);
+    assert_false(row(check(h), "canary", LK_CANARY_FILE)->ok);
+}
+
 /* ---- files made to do harm ---- */
 
 /* One random harm to p[n], which has room for 64 bytes more; returns the new length. */
@@ -303,6 +326,7 @@ int main(void)
         cmocka_unit_test_teardown(every_faulty_file_is_told, home_remove),
         cmocka_unit_test_teardown(a_wrong_shape_or_card_is_told, home_remove),
         cmocka_unit_test_teardown(weights_outside_the_folder_are_refused, home_remove),
+        cmocka_unit_test_teardown(what_is_not_as_recorded_is_told, home_remove),
         cmocka_unit_test_teardown(a_parity_file_that_does_not_fit_is_told, home_remove),
         cmocka_unit_test_teardown(hostile_graphs_end_as_findings_and_nothing_worse, home_remove),
     };
