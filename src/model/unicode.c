@@ -159,6 +159,11 @@ bool lk_uc_is_number(uint32_t cp)
     return c >= UTF8PROC_CATEGORY_ND && c <= UTF8PROC_CATEGORY_NO;
 }
 
+bool lk_uc_is_decimal(uint32_t cp)
+{
+    return category_of(cp) == UTF8PROC_CATEGORY_ND;
+}
+
 bool lk_uc_is_nonspacing(uint32_t cp)
 {
     return category_of(cp) == UTF8PROC_CATEGORY_MN;

@@ -33,6 +33,7 @@ void lk_runes_put_usual_width(lk_runes *r, uint32_t cp);
 
 bool lk_uc_is_letter(uint32_t cp);            /* L* */
 bool lk_uc_is_number(uint32_t cp);            /* N* */
+bool lk_uc_is_decimal(uint32_t cp);           /* Nd */
 bool lk_uc_is_nonspacing(uint32_t cp);        /* Mn */
 bool lk_uc_is_punctuation(uint32_t cp);       /* P* */
 bool lk_uc_is_separator_space(uint32_t cp);   /* Zs */
