@@ -20,7 +20,7 @@ define build
 endef
 sanitized = -Dbuildtype=debugoptimized -Db_lundef=false -Dtests=enabled
 
-.PHONY: help run test bench asan tsan fuzz lint format install clean
+.PHONY: help run test bench asan tsan fuzz tokenizers lint format install clean
 
 help:
 	@echo 'make run       install what is missing, build, index PHOTOS=DIR, serve on $(LISTEN)'
@@ -29,6 +29,7 @@ help:
 	@echo 'make asan      the unit tests under the address and undefined-behaviour sanitizers'
 	@echo 'make tsan      the unit tests under the thread sanitizer'
 	@echo 'make fuzz      feed damaged input to every parser, SECONDS=60 for each'
+	@echo 'make tokenizers  compare the tokenizers with those that others use, on 12,000 texts'
 	@echo 'make lint      check format, includes and the usual mistakes'
 	@echo 'make format    put the C files into the format that lint checks'
 	@echo 'make install   install program, library, header, manual page (PREFIX=/usr/local)'
@@ -67,6 +68,12 @@ fuzz:
 		-Dbuildtype=debugoptimized -Db_lundef=false -Dfuzz=enabled -Dtests=disabled
 	@ninja -C build-fuzz
 	@tools/fuzz build-fuzz $(SECONDS)
+
+tokenizers:
+	@tools/setup tokenizers
+	@tools/setup test
+	$(call build,$(BUILD),-Dwerror=$(WERROR) -Dtests=enabled)
+	@.deps/tokenizers/bin/python tests/tokenizers/compare --build '$(BUILD)'
 
 lint:
 	@tools/setup lint
