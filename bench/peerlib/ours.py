@@ -1,0 +1,42 @@
+"""Our own engine, through build/bench/ann, in the lines that the others give.
+
+The program says one line a point, with what it took to build and to hold repeated in each:
+{"index": "hnsw", "ef": 32, ..., "recall": .., "qps": .., "p50_us": .., "p99_us": .., "build_s": ..,
+"rss_mb": ..}. Whatever it says beside the figures is taken for the point's settings.
+"""
+
+import json
+import subprocess
+
+NAMES = {"lookalike-hnsw": "hnsw", "lookalike-ivf": "ivf", "lookalike-flat": "flat"}
+FIGURES = ["recall", "qps", "p50_us", "p99_us"]
+ONCE = ["index", "build_s", "rss_mb", "build_mb", "rows", "params"]
+
+
+def point(name, line):
+    others = {key: value for key, value in line.items() if key not in FIGURES + ONCE}
+    figures = {key: line[key] for key in FIGURES}
+    return {"kind": "point", "index": name, "params": line.get("params", others), **figures}
+
+
+def measure(binary, name, files, threads):
+    """Build our index over files (base, query, truth) and sweep it; yields the results' lines."""
+    base, query, truth = files
+    command = [binary, "--base", base, "--query", query, "--truth", truth,
+               "--index", NAMES[name], "--threads", str(threads), "--json"]
+    said, last = [], None
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True) as child:
+        for text in child.stdout:
+            if text.startswith("{"):
+                last = json.loads(text)
+                yield point(name, last)
+            elif text.strip():
+                said.append(text.strip())
+    if child.returncode != 0 or last is None:
+        raise RuntimeError(said[-1] if said else f"{binary} ended with {child.returncode}")
+    with base.open("rb") as head:
+        rows = int.from_bytes(head.read(4), "little")
+    yield {"kind": "build", "index": name, "rows": rows, "build_s": last["build_s"],
+           "threads": threads}
+    yield {"kind": "memory", "index": name, "rss_mb": last["rss_mb"]}
