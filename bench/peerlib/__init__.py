@@ -4,6 +4,7 @@ data.py      vectors and truth on disk, recall, memory of this process
 rivals.py    what it takes to build, load and ask each engine
 worker.py    one engine in a process of its own: build it, or measure it
 ours.py      our own engine as one of them
+sets.py      what engines are compared on
 results.py   lines of JSON that runs add to
 report.py    tables, ratios, and the section of docs/BENCH.md; needs no package
 plot.py      recall against speed as an SVG; needs no package
