@@ -7,5 +7,6 @@ ours.py      our own engine as one of them
 sets.py      what engines are compared on
 results.py   lines of JSON that runs add to
 report.py    tables, ratios, and the section of docs/BENCH.md; needs no package
+aims.py      what we want to reach beside the others; needs no package
 plot.py      recall against speed as an SVG; needs no package
 """

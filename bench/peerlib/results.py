@@ -31,11 +31,11 @@ def commit():
 class Results:
     """The results file of one run over one set."""
 
-    def __init__(self, path, name):
+    def __init__(self, path, name, run=None):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.name, self.lines = name, []
         self.out = path.open("a", encoding="utf-8")
-        self.run = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        self.run = run or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         self.add({"kind": "run", "machine": f"{os.cpu_count()} cores of {processor()}",
                   "kernel": platform.release(), "commit": commit(),
                   "load": round(os.getloadavg()[0], 2)})
