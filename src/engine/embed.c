@@ -39,10 +39,19 @@ static lk_code run_text(void *ctx, float *ret, lk_err *err)
     return lk_model_embed_text(r->model, r->text, ret, err);
 }
 
+static lk_code embed_seen(const run *r, const lk_image *im, float *ret, lk_err *err)
+{
+    float norm = 0;
+    lk_code code = lk_model_embed_measured(r->model, 1, &im, ret, &norm, err);
+    if (!code)
+        lk_drift_see(&r->e->drift, (double)norm, ret);
+    return code;
+}
+
 static lk_code run_image(void *ctx, float *ret, lk_err *err)
 {
     const run *r = ctx;
-    return lk_model_embed_images(r->model, 1, &r->image, ret, err);
+    return embed_seen(r, r->image, ret, err);
 }
 
 static lk_code run_file(void *ctx, float *ret, lk_err *err)
@@ -51,10 +60,8 @@ static lk_code run_file(void *ctx, float *ret, lk_err *err)
     lk_image_limits limits = lk_engine_limits(r->e);
     lk_picture pic = {0};
     lk_code code = lk_picture_decode(r->bytes, &limits, false, &pic, err);
-    if (!code) {
-        const lk_image *im = &pic.image;
-        code = lk_model_embed_images(r->model, 1, &im, ret, err);
-    }
+    if (!code)
+        code = embed_seen(r, &pic.image, ret, err);
     lk_picture_release(&pic);
     return code;
 }

@@ -28,6 +28,7 @@
 #include "base/progress.h"
 #include "base/sha256.h"
 #include "base/str.h"
+#include "engine/drift.h"
 
 #define LK_MAX_TOP_K 1000
 #define LK_MAX_OFFSET 15384 /* with top_k within what a store can be asked for */
@@ -226,6 +227,20 @@ typedef struct lk_model_seen {
 /* The model that embeds, loaded if it is not yet; where is NULL. The texts live as long as e. */
 LK_CHECK lk_code lk_engine_model_of(lk_engine *e, lk_model_seen *ret, lk_err *err);
 
+typedef enum lk_canary_state {
+    LK_CANARY_UNTESTED,
+    LK_CANARY_NONE, /* nothing is recorded for the model */
+    LK_CANARY_SAME,
+    LK_CANARY_DRIFT, /* a cosine is under opts.canary_min */
+} lk_canary_state;
+
+typedef struct lk_self_test {
+    lk_canary_state state;
+    int64_t at_ms;
+    bool has_image, has_text; /* recorded? */
+    double image_cosine, text_cosine;
+} lk_self_test;
+
 typedef struct lk_stats {
     uint64_t images, vectors, objects_bytes, data_bytes, memory_bytes;
     size_t dim;
@@ -234,6 +249,8 @@ typedef struct lk_stats {
     size_t n_labels;
     uint64_t embed_hits, embed_misses, embed_shared; /* of the cache of embeddings; shared are */
     uint64_t embed_entries, embed_bytes;             /* hits that waited for another's run */
+    lk_drift_stats drift;
+    lk_self_test self_test; /* the last */
     char index[16], index_state[16];
     double index_built;
     lk_str categories, color_schemes; /* JSON objects {value: count}, in the arena */
@@ -264,20 +281,6 @@ LK_CHECK lk_code lk_engine_models(const lk_engine_opts *opts, lk_engine_model_fn
  * a recording, compare. *ret is a one-paragraph report in the arena. LK_E_MODEL: it has drifted. */
 LK_CHECK lk_code lk_engine_model_check(const lk_engine_opts *opts, const char *name, lk_arena *into,
                                        lk_str *ret, lk_err *err);
-
-typedef enum lk_canary_state {
-    LK_CANARY_UNTESTED,
-    LK_CANARY_NONE, /* nothing is recorded for the model */
-    LK_CANARY_SAME,
-    LK_CANARY_DRIFT, /* a cosine is under opts.canary_min */
-} lk_canary_state;
-
-typedef struct lk_self_test {
-    lk_canary_state state;
-    int64_t at_ms;
-    bool has_image, has_text; /* recorded? */
-    double image_cosine, text_cosine;
-} lk_self_test;
 
 /* Compare the collection's model with its recorded canary now; what the last such test found. */
 LK_CHECK lk_code lk_engine_self_test(lk_engine *e, lk_self_test *ret, lk_err *err);

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "base/thread.h"
+#include "engine/drift.h"
 #include "engine/engine.h"
 #include "engine/keylock.h"
 #include "image/image.h"
@@ -29,6 +30,7 @@ struct lk_engine {
 
     lk_mutex model_lock; /* loads once, on first use */
     lk_model *model;
+    lk_drift drift; /* of its embeddings; there once it is loaded */
     lk_embed_cache *cache;
 
     lk_mutex stats_lock;

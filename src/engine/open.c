@@ -147,7 +147,14 @@ lk_code lk_engine_model(lk_engine *e, lk_model **ret, lk_err *err)
     lk_mutex_lock(&e->model_lock);
     if (!e->model) {
         lk_model_opts mo = lk_engine_model_opts(&e->opts, e->models_dir);
-        code = lk_model_open(e->model_name, &mo, &e->model, err);
+        lk_model *m = NULL;
+        code = lk_model_open(e->model_name, &mo, &m, err);
+        if (!code)
+            code = lk_drift_init(&e->drift, lk_model_info_of(m)->dim, err);
+        if (code)
+            lk_model_close(m);
+        else
+            e->model = m;
     }
     if (!code)
         *ret = e->model;
@@ -373,6 +380,7 @@ void lk_engine_close(lk_engine *e)
     lk_records_close(e->records);
     lk_embed_cache_free(e->cache);
     lk_model_close(e->model);
+    lk_drift_release(&e->drift);
     if (atomic_load(&e->dirty))
         remove_marker(e);
     if (e->lock_fd >= 0)

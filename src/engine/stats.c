@@ -62,6 +62,33 @@ static lk_code counts(lk_engine *e, lk_str field, lk_arena *into, lk_str *ret, l
     return code;
 }
 
+/* The collection's first vectors as the reference, read again as long as there are too few. */
+static lk_code refer(lk_engine *e, const lk_vectors_info *info, lk_arena *into, lk_err *err)
+{
+    lk_drift_stats now;
+    lk_str *ids = NULL;
+    size_t n = 0, n_read = 0;
+    uint64_t cursor = 0;
+    lk_drift_stats_of(&e->drift, &now);
+    if (now.n_reference >= LK_DRIFT_REFERENCE || info->n <= now.n_reference)
+        return LK_OK;
+    lk_code code =
+        lk_vectors_scan(e->vectors, NULL, LK_DRIFT_REFERENCE, &cursor, into, &ids, &n, err);
+    float *rows = code ? NULL : lk_alloc_array(n * info->dim, sizeof *rows);
+    if (!code && !rows)
+        code = lk_fail(err, LK_E_NOMEM, "out of memory for the reference vectors");
+    for (size_t i = 0; !code && i < n; i++) {
+        code = lk_vectors_get(e->vectors, ids[i], rows + n_read * info->dim, err);
+        n_read += code == LK_OK;
+        if (code == LK_E_NOT_FOUND) /* deleted meanwhile */
+            code = LK_OK;
+    }
+    if (!code)
+        lk_drift_refer(&e->drift, n_read, rows);
+    lk_free(rows);
+    return code;
+}
+
 lk_code lk_engine_stats(lk_engine *e, lk_arena *into, lk_stats *ret, lk_err *err)
 {
     lk_vectors_info info;
@@ -74,6 +101,8 @@ lk_code lk_engine_stats(lk_engine *e, lk_arena *into, lk_stats *ret, lk_err *err
         code = lk_records_count(e->records, &ret->images, err);
     if (!code)
         code = objects_bytes(e, &ret->objects_bytes, err);
+    if (!code)
+        code = refer(e, &info, into, err);
     if (!code)
         code = counts(e, LK_STR("category"), into, &ret->categories, err);
     if (!code)
@@ -88,6 +117,8 @@ lk_code lk_engine_stats(lk_engine *e, lk_arena *into, lk_stats *ret, lk_err *err
     ret->embed_shared = cs.shared;
     ret->embed_entries = cs.entries;
     ret->embed_bytes = cs.bytes;
+    lk_drift_stats_of(&e->drift, &ret->drift);
+    lk_engine_self_tested(e, &ret->self_test);
     ret->vectors = info.n;
     ret->data_bytes = ret->objects_bytes + info.disk_bytes;
     ret->memory_bytes = lk_os_rss_bytes();

@@ -37,22 +37,22 @@ void lk_model_opts_default(lk_model_opts *ret)
 
 /* ---- embedding ---- */
 
-/* False for a vector of zeros (or not of numbers). */
-static bool make_unit(float *v, size_t dim)
+/* The length it had; 0 for a vector of zeros (or not of numbers), which stays as it is. */
+static float make_unit(float *v, size_t dim)
 {
     double sum = 0;
     for (size_t i = 0; i < dim; i++)
         sum += (double)v[i] * (double)v[i];
     if (!isfinite(sum) || sum < 1e-12)
-        return false;
+        return 0;
     float scale = (float)(1 / sqrt(sum));
     for (size_t i = 0; i < dim; i++)
         v[i] *= scale;
-    return true;
+    return (float)sqrt(sum);
 }
 
-lk_code lk_model_embed_images(lk_model *m, size_t n, const lk_image *const *images, float *ret,
-                              lk_err *err)
+lk_code lk_model_embed_measured(lk_model *m, size_t n, const lk_image *const *images, float *ret,
+                                float *ret_norms, lk_err *err)
 {
     if (!m->embedder->has_image)
         return lk_fail(err, LK_E_UNSUPPORTED, "the model %s has no image tower", m->card.name);
@@ -62,10 +62,20 @@ lk_code lk_model_embed_images(lk_model *m, size_t n, const lk_image *const *imag
         size_t batch = n - i < d->max_batch ? n - i : d->max_batch;
         code = d->embed_images(m->embedder, batch, images + i, ret + i * m->card.dim, err);
     }
-    for (size_t i = 0; !code && i < n; i++)
-        if (!make_unit(ret + i * m->card.dim, m->card.dim))
+    for (size_t i = 0; !code && i < n; i++) {
+        float norm = make_unit(ret + i * m->card.dim, m->card.dim);
+        if (norm == 0)
             code = lk_fail(err, LK_E_MODEL, "the model gave no direction for a picture");
+        if (ret_norms)
+            ret_norms[i] = norm;
+    }
     return code;
+}
+
+lk_code lk_model_embed_images(lk_model *m, size_t n, const lk_image *const *images, float *ret,
+                              lk_err *err)
+{
+    return lk_model_embed_measured(m, n, images, ret, NULL, err);
 }
 
 lk_code lk_model_embed_text(lk_model *m, lk_str text, float *ret, lk_err *err)
@@ -74,7 +84,7 @@ lk_code lk_model_embed_text(lk_model *m, lk_str text, float *ret, lk_err *err)
         return lk_fail(err, LK_E_UNSUPPORTED, "the model %s has no text tower", m->card.name);
     lk_code code = m->embedder->driver->embed_texts(m->embedder, 1, &text, ret, err);
     int shown = (int)(text.n < 80 ? text.n : 80);
-    if (!code && !make_unit(ret, m->card.dim))
+    if (!code && make_unit(ret, m->card.dim) == 0)
         code = lk_fail_field(err, LK_E_NO_MEANING, "text", "the model knows no word of \"%.*s\"",
                              shown, text.p);
     return code;

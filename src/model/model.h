@@ -54,6 +54,9 @@ const lk_model_info *lk_model_info_of(const lk_model *m); /* lives as long as th
  * matter beyond float rounding. LK_E_UNSUPPORTED without an image tower. */
 LK_CHECK lk_code lk_model_embed_images(lk_model *m, size_t n, const lk_image *const *images,
                                        float *ret, lk_err *err);
+/* The same, with the length of each embedding before it was made unit length to ret_norms[n]. */
+LK_CHECK lk_code lk_model_embed_measured(lk_model *m, size_t n, const lk_image *const *images,
+                                         float *ret, float *ret_norms, lk_err *err);
 /* One text to ret[dim], unit length. LK_E_NO_MEANING when no word of it is known to the model. */
 LK_CHECK lk_code lk_model_embed_text(lk_model *m, lk_str text, float *ret, lk_err *err);
 

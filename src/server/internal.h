@@ -9,6 +9,7 @@
 #include "server/listener.h"
 #include "server/metrics.h"
 #include "server/router.h"
+#include "server/self_test.h"
 #include "server/server.h"
 
 /* S1. The phase only rises. While SERVING and LEAVING every request is taken, but when LEAVING the
@@ -25,6 +26,7 @@ struct lk_server {
     lk_engine *engine;
     lk_log *log;
     lk_listener *listener;
+    lk_self_tester *self_tester;
     lk_pool *pools[LK_N_LANES]; /* none for LK_LANE_INLINE */
     lk_mutex pool_lock;
     lk_budget budget;

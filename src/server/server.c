@@ -139,6 +139,19 @@ const lk_opt lk_server_opt_table[] = {
      .max = 3600e3,
      .dflt = "30s",
      .help = "when stopping, wait at most so long for slow clients"},
+    {.name = "self-test",
+     .type = LK_OPT_MS,
+     .offset = OPT(self_test_ms),
+     .max = 31536000e3,
+     .dflt = "1h",
+     .env = "LOOKALIKE_SELF_TEST",
+     .help = "time between two comparisons of the model with its canary; 0: only at the start"},
+    {.name = "drift-unready",
+     .type = LK_OPT_BOOL,
+     .offset = OPT(drift_unready),
+     .dflt = "false",
+     .env = "LOOKALIKE_DRIFT_UNREADY",
+     .help = "/healthz and /readyz say 503 once the model has drifted from its canary"},
     {.name = "cors",
      .type = LK_OPT_STR,
      .offset = OPT(cors),
@@ -232,6 +245,8 @@ lk_code lk_server_open(const lk_server_opts *opts, lk_engine *e, lk_log *log, lk
         code = lk_listen_on(s->listen, &fd, &s->port, s->url, sizeof s->url, err);
     if (!code)
         code = lk_listener_open(s, fd, &s->listener, err);
+    if (!code)
+        code = lk_self_tester_start(e, log, opts->self_test_ms, &s->self_tester, err);
     if (code) {
         free_server(s);
         return code;
@@ -298,6 +313,7 @@ void lk_server_close(lk_server *s)
     atomic_store(&s->phase, LK_STOPPING);
     lk_listener_quiesce(s->listener);
     drain(s, s->opts.stop_ms);
+    lk_self_tester_stop(s->self_tester);
     lk_mutex_lock(&s->pool_lock);
     atomic_store(&s->phase, LK_ENDING);
     lk_mutex_unlock(&s->pool_lock);

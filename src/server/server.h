@@ -40,6 +40,8 @@ typedef struct lk_server_opts {
     uint64_t receive_ms;
     uint64_t drain_delay_ms;
     uint64_t stop_ms;
+    uint64_t self_test_ms; /* between self-tests of the model; 0: only at the start */
+    bool drift_unready;    /* answer 503 to those who ask how it is once the model has drifted */
     const char *cors;
     bool access_log;
     bool image_urls; /* fetch pictures that requests name by URL */

@@ -1,5 +1,6 @@
 /* How the server is: for people, balancers and Prometheus. */
 #include <inttypes.h>
+#include <math.h>
 
 #include "base/mem.h"
 #include "base/os.h"
@@ -19,13 +20,26 @@ static lk_code answer_word(lk_request *rq, unsigned status, const char *word, lk
     return lk_reply_json_end(&rq->reply, err);
 }
 
+/* Only where the operator would rather have no answers than wrong ones. */
+static bool has_drifted(const lk_request *rq)
+{
+    lk_self_test t;
+    if (!rq->server->opts.drift_unready)
+        return false;
+    lk_engine_self_tested(rq->engine, &t);
+    return t.state == LK_CANARY_DRIFT;
+}
+
 lk_code lk_handle_health(lk_request *rq, lk_err *err)
 {
-    return answer_word(rq, 200, "ok", err);
+    bool drifted = has_drifted(rq);
+    return answer_word(rq, drifted ? 503 : 200, drifted ? "drifted" : "ok", err);
 }
 
 lk_code lk_handle_ready(lk_request *rq, lk_err *err)
 {
+    if (has_drifted(rq))
+        return answer_word(rq, 503, "drifted", err);
     bool ready = lk_server_phase(rq->server) == LK_SERVING;
     return answer_word(rq, ready ? 200 : 503, ready ? "ready" : "stopping", err);
 }
@@ -132,6 +146,56 @@ static void write_gauges(lk_server *s, const lk_stats *st, lk_buf *out)
                   st->model_name);
 }
 
+static void write_head(lk_buf *out, const char *name, const char *help)
+{
+    lk_buf_printf(out, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
+}
+
+static void write_canary(const lk_stats *st, lk_buf *out)
+{
+    const lk_self_test *t = &st->self_test;
+    if (t->state != LK_CANARY_SAME && t->state != LK_CANARY_DRIFT)
+        return;
+    write_head(out, "lookalike_canary_cosine",
+               "What the model makes of the built-in picture and text, against what it made of "
+               "them when it was checked.");
+    if (t->has_image)
+        lk_buf_printf(out, "lookalike_canary_cosine{model=\"%s\",tower=\"image\"} %.9g\n",
+                      st->model_name, t->image_cosine);
+    if (t->has_text)
+        lk_buf_printf(out, "lookalike_canary_cosine{model=\"%s\",tower=\"text\"} %.9g\n",
+                      st->model_name, t->text_cosine);
+    write_head(out, "lookalike_canary_drifted", "1: a cosine is under --canary-min.");
+    lk_buf_printf(out, "lookalike_canary_drifted{model=\"%s\"} %d\n", st->model_name,
+                  t->state == LK_CANARY_DRIFT);
+    lk_gauge_write(out, "lookalike_canary_tested_timestamp_seconds", "When that was.",
+                   (double)t->at_ms / 1e3);
+}
+
+/* What there is no number for yet is left out. */
+static void write_drift(const lk_stats *st, lk_buf *out)
+{
+    const lk_drift_stats *d = &st->drift;
+    lk_gauge_write(out, "lookalike_embedding_reference_vectors",
+                   "The collection's first vectors, whose mean recent embeddings are held against.",
+                   (double)d->n_reference);
+    if (d->n_seen == 0)
+        return;
+    write_head(out, "lookalike_embedding_norm",
+               "Length of pictures' embeddings as the model gave them: the mean of all since the "
+               "start, and of recent ones.");
+    lk_buf_printf(out, "lookalike_embedding_norm{model=\"%s\",of=\"all\"} %.9g\n", st->model_name,
+                  d->norm_mean);
+    lk_buf_printf(out, "lookalike_embedding_norm{model=\"%s\",of=\"recent\"} %.9g\n",
+                  st->model_name, d->norm_recent);
+    if (isnan(d->distance))
+        return;
+    write_head(out, "lookalike_embedding_drift",
+               "1 - cosine of the mean of recent embeddings and that of the reference.");
+    lk_buf_printf(out, "lookalike_embedding_drift{model=\"%s\"} %.9g\n", st->model_name,
+                  d->distance);
+}
+
 lk_code lk_handle_metrics(lk_request *rq, lk_err *err)
 {
     lk_stats st;
@@ -149,5 +213,7 @@ lk_code lk_handle_metrics(lk_request *rq, lk_err *err)
     rq->reply.media_type = "text/plain; version=0.0.4; charset=utf-8";
     lk_metrics_write(&s->metrics, labels, out);
     write_gauges(s, &st, out);
+    write_canary(&st, out);
+    write_drift(&st, out);
     return lk_buf_check(out, err);
 }
