@@ -116,10 +116,7 @@ static lk_code find_products(job *j, lk_err *err)
         if (!j->opts.skip || at >= j->opts.n_skip || !j->opts.skip[at])
             j->product_of[i] = at + 1;
     }
-    return j->n_products ? LK_OK
-                         : lk_fail(err, LK_E_UNSUPPORTED,
-                                   "the model has no product with a constant weight: there is "
-                                   "nothing to make int8");
+    return LK_OK;
 }
 
 static bool has_our_names(const lk_graph *g)
@@ -512,7 +509,6 @@ static lk_code put_graph(job *j, lk_err *err)
 
 static lk_code put_model(job *j, lk_blob model, lk_err *err)
 {
-    size_t before = j->out->n;
     lk_pb_field f;
     lk_code code = LK_OK;
     while (!code && lk_pb_next(&model, &f)) {
@@ -524,10 +520,6 @@ static lk_code put_model(job *j, lk_blob model, lk_err *err)
             lk_buf_put(j->out, f.whole.p, f.whole.n);
         }
     }
-    if (!code)
-        code = lk_buf_check(j->out, err);
-    if (code)
-        j->out->n = before;
     return code;
 }
 
@@ -548,8 +540,12 @@ static lk_code run(job *j, lk_blob model, lk_quantize_report *ret, lk_err *err)
                        (long long)j->g.opset, MIN_OPSET);
     if (!code)
         code = find_products(j, err);
-    if (!code)
+    if (!code && j->n_products)
         code = put_model(j, model, err);
+    else if (!code)
+        lk_buf_put(j->out, model.p, model.n);
+    if (!code)
+        code = lk_buf_check(j->out, err);
     if (!code)
         *ret = (lk_quantize_report){.n_products = j->n_products, .n_replaced = j->n_done};
     lk_buf_release(&j->attr);

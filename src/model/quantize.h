@@ -33,8 +33,9 @@ void lk_quantize_opts_default(lk_quantize_opts *ret);
 
 /* The new model is appended to *into. It takes one picture or text a run: the range of a run is
  * that of all its rows, and pictures that travel together would change one another's vectors.
- * LK_E_MODEL: no ONNX model, weights in other files or not finite. LK_E_UNSUPPORTED: nothing in it
- * to replace, int8 already, or an operator set below 11. LK_E_NOMEM, LK_E_LIMIT. */
+ * A model without such products is appended as it stands. LK_E_MODEL: no ONNX model, weights in other
+ * files or not finite. LK_E_UNSUPPORTED: int8 already, or an operator set below 11. LK_E_NOMEM,
+ * LK_E_LIMIT: what was appended is not to be used. */
 LK_CHECK lk_code lk_quantize(lk_blob model, const lk_quantize_opts *opts, lk_buf *into,
                              lk_quantize_report *ret, lk_err *err);
 

@@ -1,0 +1,255 @@
+/* Of the old card the new one keeps what the model is and how it is fed. What it says about its old
+ * files (where they are published, what was measured of them) is left out, and "quantized" is put
+ * in, which is for people. */
+#include "model/quantize_model.h"
+
+#include <stdio.h>
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/os.h"
+#include "model/onnx_external.h"
+#include "model/places.h"
+
+typedef struct job {
+    lk_arena arena;
+    lk_card_source from;
+    lk_card card;
+    const char *key;
+    lk_staging to;
+    const lk_quantize_opts *how;
+    lk_quantized done;
+    struct {
+        bool kept; /* false: nothing names it; weights beside a tower's file are in it now */
+        lk_sha256 sha256;
+        uint64_t bytes;
+    } files[LK_MAX_CARD_FILES]; /* of the new model, in the card's order */
+} job;
+
+/* ---- files ---- */
+
+static bool is(const char *a, const char *b)
+{
+    return a && strcmp(a, b) == 0;
+}
+
+static bool is_tower(const lk_card *c, const char *name)
+{
+    return is(c->image.file, name) || is(c->text.file, name);
+}
+
+static bool is_member(const lk_card *c, const char *name)
+{
+    return is(c->image.projection, name) || is(c->text.projection, name) ||
+           is(c->vocab_file, name) || is(c->merges_file, name) || is(c->categories_file, name);
+}
+
+static lk_code write_file(job *j, size_t i, lk_blob bytes, lk_err *err)
+{
+    char path[PATH_MAX];
+    lk_code code = lk_staging_path(&j->to, j->card.files[i].name, path, err);
+    if (!code)
+        code = lk_os_write_file(path, bytes.p, bytes.n, err);
+    if (!code)
+        code = lk_sha256_of(bytes.p, bytes.n, &j->files[i].sha256, err);
+    j->files[i].bytes = bytes.n;
+    j->files[i].kept = true;
+    return code;
+}
+
+static lk_code make_tower(job *j, size_t i, lk_err *err)
+{
+    lk_card_file f;
+    lk_buf b;
+    lk_quantize_report report;
+    lk_code code = lk_onnx_open_file(&j->from, &j->card, j->card.files[i].name, &f, err);
+    if (code)
+        return code;
+    lk_buf_init(&b, LK_MAX_MODEL_BYTES);
+    code = lk_quantize(f.bytes, j->how, &b, &report, err);
+    if (code)
+        code = lk_err_prefix(err, code, "%s", j->card.files[i].name);
+    else
+        code = write_file(j, i, (lk_blob){(const unsigned char *)b.p, b.n}, err);
+    if (!code) {
+        j->done.n_products += report.n_products;
+        j->done.n_replaced += report.n_replaced;
+        j->done.bytes_before += f.bytes.n;
+        j->done.bytes_after += b.n;
+    }
+    lk_buf_release(&b);
+    lk_card_file_release(&f);
+    return code;
+}
+
+static lk_code copy_file(job *j, size_t i, lk_err *err)
+{
+    lk_card_file f;
+    lk_code code = lk_card_open_file(&j->from, &j->card, j->card.files[i].name, &f, err);
+    if (code)
+        return code;
+    code = write_file(j, i, f.bytes, err);
+    lk_card_file_release(&f);
+    return code;
+}
+
+static lk_code make_files(job *j, lk_err *err)
+{
+    lk_code code = LK_OK;
+    for (size_t i = 0; !code && i < j->card.n_files; i++) {
+        const char *name = j->card.files[i].name;
+        if (is_tower(&j->card, name))
+            code = make_tower(j, i, err);
+        else if (is_member(&j->card, name))
+            code = copy_file(j, i, err);
+    }
+    if (!code && j->done.n_replaced == 0)
+        code = lk_fail(err, LK_E_UNSUPPORTED,
+                       "%s has no product with a constant weight: int8 would make nothing faster",
+                       j->card.name);
+    return code;
+}
+
+/* ---- the card ---- */
+
+static void put_members(const lk_jval *card, lk_jw *w)
+{
+    static const char *const kept[] = {"version", "description", "dim",  "driver",
+                                       "license", "licence",     "image", "text",
+                                       "categories"};
+    for (size_t i = 0; i < LK_ARRAY_LEN(kept); i++) {
+        const lk_jval *v = lk_jval_get(card, kept[i]);
+        if (v) {
+            lk_jw_key(w, kept[i]);
+            lk_jw_val(w, v);
+        }
+    }
+}
+
+static void put_what_was_done(const job *j, lk_jw *w)
+{
+    lk_jw_key(w, "quantized");
+    lk_jw_obj(w);
+    lk_jw_key(w, "from");
+    lk_jw_strz(w, j->key);
+    lk_jw_key(w, "products");
+    lk_jw_uint(w, j->done.n_products);
+    lk_jw_key(w, "int8");
+    lk_jw_uint(w, j->done.n_replaced);
+    lk_jw_end_obj(w);
+}
+
+static void put_files(const job *j, lk_jw *w)
+{
+    char hex[LK_SHA256_HEX + 1];
+    lk_jw_key(w, "files");
+    lk_jw_obj(w);
+    for (size_t i = 0; i < j->card.n_files; i++) {
+        if (!j->files[i].kept)
+            continue;
+        lk_sha256_hex(&j->files[i].sha256, hex);
+        lk_jw_key(w, j->card.files[i].name);
+        lk_jw_obj(w);
+        lk_jw_key(w, "sha256");
+        lk_jw_strz(w, hex);
+        lk_jw_key(w, "bytes");
+        lk_jw_uint(w, j->files[i].bytes);
+        lk_jw_end_obj(w);
+    }
+    lk_jw_end_obj(w);
+}
+
+static lk_code write_card(job *j, lk_str old, lk_err *err)
+{
+    char path[PATH_MAX];
+    lk_json *json = NULL;
+    lk_buf b;
+    lk_jw w;
+    lk_code code = lk_json_parse(old, &json, err);
+    if (code)
+        return lk_err_prefix(err, LK_E_MODEL, "the model's card");
+    lk_buf_init(&b, LK_MAX_CARD_BYTES);
+    lk_jw_init(&w, &b);
+    lk_jw_obj(&w);
+    lk_jw_key(&w, "name");
+    lk_jw_strz(&w, j->done.name);
+    put_members(lk_json_root(json), &w);
+    put_what_was_done(j, &w);
+    put_files(j, &w);
+    lk_jw_end_obj(&w);
+    lk_buf_putc(&b, '\n');
+    code = lk_buf_check(&b, err);
+    if (!code)
+        code = lk_staging_path(&j->to, "model.json", path, err);
+    if (!code)
+        code = lk_os_write_file(path, b.p, b.n, err);
+    lk_buf_release(&b);
+    lk_json_free(json);
+    return code;
+}
+
+/* ---- the model ---- */
+
+static lk_code make(job *j, lk_str card, lk_err *err)
+{
+    lk_code code = lk_card_parse(card, &j->arena, &j->card, err);
+    if (!code)
+        code = lk_card_key(&j->card, &j->arena, &j->key, err);
+    if (!code && strcmp(j->card.driver, "onnx") != 0)
+        code = lk_fail(err, LK_E_UNSUPPORTED, "%s is no ONNX model", j->card.name);
+    if (!code && lk_os_exists(j->to.target))
+        code = lk_fail_field(err, LK_E_EXISTS, "to", "%s is there already", j->to.target);
+    if (!code)
+        code = lk_staging_clear(&j->to, err);
+    if (!code)
+        code = make_files(j, err);
+    if (!code)
+        code = write_card(j, card, err);
+    return code ? code : lk_staging_place(&j->to, err);
+}
+
+/* The last part of a folder's path, as the beginning of a name. */
+static lk_code name_target(const char *name, const char *to, char ret[LK_MAX_MODEL_NAME + 1],
+                           lk_err *err)
+{
+    const char *slash = strrchr(name, '/');
+    int n = to ? snprintf(ret, LK_MAX_MODEL_NAME + 1, "%s", to)
+               : snprintf(ret, LK_MAX_MODEL_NAME + 1, "%s-int8", slash ? slash + 1 : name);
+    if (n < 0 || n > LK_MAX_MODEL_NAME)
+        return lk_fail_field(err, LK_E_INVALID, "to", "a model's name has at most %d letters",
+                             LK_MAX_MODEL_NAME);
+    return LK_OK;
+}
+
+lk_code lk_model_quantize(const char *name, const char *to, const lk_model_opts *opts,
+                          const lk_quantize_opts *how, lk_quantized *ret, lk_err *err)
+{
+    char path[PATH_MAX];
+    lk_card_file card;
+    job *j = lk_calloc(1, sizeof *j);
+    if (!j)
+        return lk_fail(err, LK_E_NOMEM, "out of memory for a model");
+    lk_arena_init(&j->arena, 0);
+    j->how = how;
+    j->to.lock_fd = -1;
+    lk_code code = name_target(name, to, j->done.name, err);
+    if (!code)
+        code = lk_model_locate(name, opts->models_dir, path, &j->from, err);
+    if (!code)
+        code = lk_card_read_text(&j->from, &card, err);
+    if (!code) {
+        code = lk_staging_open(opts->models_dir, j->done.name, &j->to, err);
+        if (!code)
+            code = make(j, (lk_str){(const char *)card.bytes.p, card.bytes.n}, err);
+        if (code && j->to.lock_fd >= 0)
+            lk_staging_discard(&j->to);
+        lk_card_file_release(&card);
+    }
+    if (j->to.lock_fd >= 0)
+        lk_staging_close(&j->to);
+    if (!code)
+        *ret = j->done;
+    lk_arena_release(&j->arena);
+    lk_free(j);
+    return code;
+}
