@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
-#include "engine/engine.h"
+#include "engine/internal.h"
 #include "image/encode.h"
 
 #define SIDE_X 480
@@ -290,6 +290,21 @@ static void render(lk_image *im, draw_fn *draw)
             p[1] = (unsigned char)lrintf(255 * clamp01(c.g));
             p[2] = (unsigned char)lrintf(255 * clamp01(c.b));
         }
+}
+
+size_t lk_demo_count(void)
+{
+    return LK_ARRAY_LEN(pictures);
+}
+
+lk_code lk_demo_picture(size_t i, const char **ret_name, lk_image *ret, lk_err *err)
+{
+    lk_code code = lk_image_new(ret, SIDE_X, SIDE_Y, err);
+    if (code)
+        return code;
+    render(ret, pictures[i].draw);
+    *ret_name = pictures[i].name;
+    return LK_OK;
 }
 
 lk_code lk_demo_draw(const char *dir, size_t *ret_n, lk_err *err)

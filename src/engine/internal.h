@@ -87,4 +87,8 @@ LK_CHECK lk_code lk_thumb_make(const lk_engine *e, const lk_image *im, lk_thumb 
 lk_image_limits lk_engine_limits(const lk_engine *e);
 lk_model_opts lk_engine_model_opts(const lk_engine_opts *o, const char *models_dir);
 
+/* Picture i of the demonstration gallery's lk_demo_count(); release it. */
+size_t lk_demo_count(void);
+LK_CHECK lk_code lk_demo_picture(size_t i, const char **ret_name, lk_image *ret, lk_err *err);
+
 #endif

@@ -25,8 +25,9 @@ typedef struct lk_model_opts {
     const char
         *models_dir;    /* where pulled and added models stand; NULL: only bundled ones and paths */
     unsigned n_threads; /* sessions run at once at the most; 0: one a processor */
-    const char *runtime;  /* path of libonnxruntime, NULL: the known names */
-    const char *provider; /* "cpu" (NULL), "cuda", "tensorrt" */
+    const char *runtime;            /* path of libonnxruntime, NULL: the known names */
+    const char *provider;           /* "cpu" (NULL), "cuda", "tensorrt" */
+    const struct lk_tower_tap *tap; /* inside this room: looks into the towers; or NULL */
 } lk_model_opts;
 
 void lk_model_opts_default(lk_model_opts *ret);

@@ -39,6 +39,8 @@ typedef struct product {
 typedef struct job {
     lk_quantize_opts opts;
     bool probe;
+    lk_arena *names_into; /* probe */
+    const lk_str **names;
     lk_arena arena;
     lk_graph g;
     product *products;
@@ -95,6 +97,14 @@ static bool is_product(const job *j, const lk_graph_node *n, product *ret)
            lk_int8_can(&ret->w, transposed, &ret->shape) && ret->shape.rows <= MAX_ROWS;
 }
 
+static bool is_skipped(const lk_quantize_opts *o, lk_str name)
+{
+    for (size_t i = 0; i < o->n_skip; i++)
+        if (lk_str_eq(o->skip[i], name))
+            return true;
+    return false;
+}
+
 static lk_code find_products(job *j, lk_err *err)
 {
     const lk_graph *g = &j->g;
@@ -113,7 +123,7 @@ static lk_code find_products(job *j, lk_err *err)
             continue;
         size_t at = j->n_products++;
         j->products[at] = p;
-        if (!j->opts.skip || at >= j->opts.n_skip || !j->opts.skip[at])
+        if (j->probe || !is_skipped(&j->opts, p.node->out[0]))
             j->product_of[i] = at + 1;
     }
     return LK_OK;
@@ -523,6 +533,22 @@ static lk_code put_model(job *j, lk_blob model, lk_err *err)
     return code;
 }
 
+/* Of the results, in memory that outlives the model's bytes. */
+static lk_code copy_names(const job *j, lk_arena *into, const lk_str **ret, lk_err *err)
+{
+    lk_str *names = lk_arena_zalloc(into, j->n_products + 1, sizeof *names);
+    for (size_t i = 0; names && i < j->n_products; i++) {
+        lk_str of = j->products[i].node->out[0];
+        names[i] = (lk_str){lk_arena_strndup(into, of.p, of.n), of.n};
+        if (!names[i].p)
+            names = NULL;
+    }
+    if (!names)
+        return lk_fail(err, LK_E_NOMEM, "out of memory for a model's graph");
+    *ret = names;
+    return LK_OK;
+}
+
 static lk_code run(job *j, lk_blob model, lk_quantize_report *ret, lk_err *err)
 {
     lk_code code = LK_OK;
@@ -546,6 +572,8 @@ static lk_code run(job *j, lk_blob model, lk_quantize_report *ret, lk_err *err)
         lk_buf_put(j->out, model.p, model.n);
     if (!code)
         code = lk_buf_check(j->out, err);
+    if (!code && j->probe)
+        code = copy_names(j, j->names_into, j->names, err);
     if (!code)
         *ret = (lk_quantize_report){.n_products = j->n_products, .n_replaced = j->n_done};
     lk_buf_release(&j->attr);
@@ -562,9 +590,10 @@ lk_code lk_quantize(lk_blob model, const lk_quantize_opts *opts, lk_buf *into,
 }
 
 lk_code lk_quantize_probe(lk_blob model, const lk_quantize_opts *opts, lk_buf *into,
-                          lk_quantize_report *ret, lk_err *err)
+                          lk_arena *names_into, const lk_str **ret_names, lk_quantize_report *ret,
+                          lk_err *err)
 {
-    job j = {.opts = *opts, .probe = true, .out = into};
-    j.opts.skip = NULL;
+    job j = {
+        .opts = *opts, .probe = true, .names_into = names_into, .names = ret_names, .out = into};
     return run(&j, model, ret, err);
 }

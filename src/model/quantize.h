@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
 
@@ -18,9 +19,9 @@
 
 typedef struct lk_quantize_opts {
     size_t size;
-    bool per_column;  /* a scale for each column of a weight (the default), or one for all of it */
-    bool narrow;      /* 7 bits a weight: for x86 processors without VNNI, whose sums overflow */
-    const bool *skip; /* [n_skip]: products to leave as they are, in the model's order; or NULL */
+    bool per_column; /* a scale for each column of a weight (the default), or one for all of it */
+    bool narrow;     /* 7 bits a weight: for x86 processors without VNNI, whose sums overflow */
+    const lk_str *skip; /* [n_skip]: products to leave as they are, by their result's name */
     size_t n_skip;
 } lk_quantize_opts;
 
@@ -33,16 +34,18 @@ void lk_quantize_opts_default(lk_quantize_opts *ret);
 
 /* The new model is appended to *into. It takes one picture or text a run: the range of a run is
  * that of all its rows, and pictures that travel together would change one another's vectors.
- * A model without such products is appended as it stands. LK_E_MODEL: no ONNX model, weights in other
- * files or not finite. LK_E_UNSUPPORTED: int8 already, or an operator set below 11. LK_E_NOMEM,
- * LK_E_LIMIT: what was appended is not to be used. */
+ * A model without such products is appended as it stands. LK_E_MODEL: no ONNX model, weights in
+ * other files or not finite. LK_E_UNSUPPORTED: int8 already, or an operator set below 11.
+ * LK_E_NOMEM, LK_E_LIMIT: what was appended is not to be used. */
 LK_CHECK lk_code lk_quantize(lk_blob model, const lk_quantize_opts *opts, lk_buf *into,
                              lk_quantize_report *ret, lk_err *err);
 
 /* The float model again, with one output more, LK_QUANTIZE_NOISE [n_products]: for each product
  * |int8 - float|^2 / |float|^2 of its result, each computed from what the float model feeds it.
- * Says which products to skip. Errors as above. */
+ * Says which products to skip; names[n_products] are made in *names_into. A model without such
+ * products has no such output. Errors as above. */
 LK_CHECK lk_code lk_quantize_probe(lk_blob model, const lk_quantize_opts *opts, lk_buf *into,
+                                   lk_arena *names_into, const lk_str **ret_names,
                                    lk_quantize_report *ret, lk_err *err);
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/os.h"
 #include "model/onnx_external.h"
 #include "model/places.h"
+#include "model/trial.h"
 
 typedef struct job {
     lk_arena arena;
@@ -114,9 +115,8 @@ static lk_code make_files(job *j, lk_err *err)
 
 static void put_members(const lk_jval *card, lk_jw *w)
 {
-    static const char *const kept[] = {"version", "description", "dim",  "driver",
-                                       "license", "licence",     "image", "text",
-                                       "categories"};
+    static const char *const kept[] = {"version", "description", "dim",  "driver",    "license",
+                                       "licence", "image",       "text", "categories"};
     for (size_t i = 0; i < LK_ARRAY_LEN(kept); i++) {
         const lk_jval *v = lk_jval_get(card, kept[i]);
         if (v) {
@@ -190,7 +190,8 @@ static lk_code write_card(job *j, lk_str old, lk_err *err)
 
 /* ---- the model ---- */
 
-static lk_code make(job *j, lk_str card, lk_err *err)
+static lk_code make(job *j, lk_str card, const lk_model_opts *opts, const lk_cancel *cancel,
+                    lk_err *err)
 {
     lk_code code = lk_card_parse(card, &j->arena, &j->card, err);
     if (!code)
@@ -205,7 +206,13 @@ static lk_code make(job *j, lk_str card, lk_err *err)
         code = make_files(j, err);
     if (!code)
         code = write_card(j, card, err);
-    return code ? code : lk_staging_place(&j->to, err);
+    if (!code)
+        code = lk_model_try(j->to.dir, opts, cancel, err);
+    if (!code)
+        return lk_staging_place(&j->to, err);
+    lk_code dropped = lk_staging_clear(&j->to, NULL); /* the sentence above matters more */
+    (void)dropped;
+    return code;
 }
 
 /* The last part of a folder's path, as the beginning of a name. */
@@ -222,10 +229,11 @@ static lk_code name_target(const char *name, const char *to, char ret[LK_MAX_MOD
 }
 
 lk_code lk_model_quantize(const char *name, const char *to, const lk_model_opts *opts,
-                          const lk_quantize_opts *how, lk_quantized *ret, lk_err *err)
+                          const lk_quantize_opts *how, const lk_cancel *cancel, lk_quantized *ret,
+                          lk_err *err)
 {
     char path[PATH_MAX];
-    lk_card_file card;
+    lk_card_file card = {0};
     job *j = lk_calloc(1, sizeof *j);
     if (!j)
         return lk_fail(err, LK_E_NOMEM, "out of memory for a model");
@@ -236,19 +244,16 @@ lk_code lk_model_quantize(const char *name, const char *to, const lk_model_opts 
     if (!code)
         code = lk_model_locate(name, opts->models_dir, path, &j->from, err);
     if (!code)
-        code = lk_card_read_text(&j->from, &card, err);
-    if (!code) {
+        code = lk_card_read_file(&j->from, "model.json", LK_MAX_CARD_BYTES, &card, err);
+    if (!code)
         code = lk_staging_open(opts->models_dir, j->done.name, &j->to, err);
-        if (!code)
-            code = make(j, (lk_str){(const char *)card.bytes.p, card.bytes.n}, err);
-        if (code && j->to.lock_fd >= 0)
-            lk_staging_discard(&j->to);
-        lk_card_file_release(&card);
-    }
+    if (!code)
+        code = make(j, (lk_str){(const char *)card.bytes.p, card.bytes.n}, opts, cancel, err);
     if (j->to.lock_fd >= 0)
         lk_staging_close(&j->to);
     if (!code)
         *ret = j->done;
+    lk_card_file_release(&card);
     lk_arena_release(&j->arena);
     lk_free(j);
     return code;

@@ -121,8 +121,20 @@ static lk_code open_projection(const lk_card_source *from, const lk_card *card, 
     return code;
 }
 
-static lk_code open_session(lk_onnx *runtime, lk_blob model, lk_tower_kind kind, lk_tower *t,
-                            lk_err *err)
+static lk_code open_changed(lk_onnx *runtime, lk_blob model, lk_tower *t, lk_err *err)
+{
+    lk_buf b;
+    lk_buf_init(&b, LK_MAX_MODEL_BYTES);
+    lk_code code = t->tap->change(t->tap->ctx, t->kind, model, &b, err);
+    if (!code && b.n)
+        model = (lk_blob){(const unsigned char *)b.p, b.n};
+    if (!code)
+        code = lk_session_new(runtime, model, &t->session, err);
+    lk_buf_release(&b);
+    return code;
+}
+
+static lk_code open_session(lk_onnx *runtime, lk_blob model, lk_tower *t, lk_err *err)
 {
     lk_cut *g = NULL;
     lk_buf smaller;
@@ -134,30 +146,34 @@ static lk_code open_session(lk_onnx *runtime, lk_blob model, lk_tower_kind kind,
         return code;
     lk_str output = lk_str_of(t->card->output);
     if (!t->card->output)
-        code = pick_output(g, t->card, kind, width, &output, err);
+        code = pick_output(g, t->card, t->kind, width, &output, err);
     if (!code)
         code = lk_cut_write(g, 1, &output, &smaller, &whole, err);
     lk_cut_free(g);
     if (!code && !whole)
         model = (lk_blob){(const unsigned char *)smaller.p, smaller.n};
-    if (!code)
+    if (!code && t->tap)
+        code = open_changed(runtime, model, t, err);
+    else if (!code)
         code = lk_session_new(runtime, model, &t->session, err);
     lk_buf_release(&smaller);
     return code;
 }
 
 lk_code lk_tower_open(lk_onnx *runtime, const lk_card_source *from, const lk_card *card,
-                      lk_tower_kind kind, lk_tower *ret, lk_err *err)
+                      lk_tower_kind kind, const lk_tower_tap *tap, lk_tower *ret, lk_err *err)
 {
     lk_card_file f;
-    *ret =
-        (lk_tower){.card = kind == LK_TOWER_IMAGE ? &card->image : &card->text, .dim = card->dim};
+    *ret = (lk_tower){.card = kind == LK_TOWER_IMAGE ? &card->image : &card->text,
+                      .dim = card->dim,
+                      .kind = kind,
+                      .tap = tap};
     lk_code code = ret->card->projection ? open_projection(from, card, ret, err) : LK_OK;
     if (!code)
         code = lk_onnx_open_file(from, card, ret->card->file, &f, err);
     if (code)
         return code;
-    code = open_session(runtime, f.bytes, kind, ret, err);
+    code = open_session(runtime, f.bytes, ret, err);
     lk_card_file_release(&f);
     return code;
 }
@@ -174,14 +190,20 @@ void lk_tower_release(lk_tower *t)
 /* ---- running ---- */
 
 typedef struct collecting {
+    const lk_tower *tower;
     lk_pooling pooling;
     size_t n;
     float *ret;
+    size_t n_seen;
 } collecting;
 
 static lk_code collect(void *ctx, const lk_tensor_info *shape, const float *data, lk_err *err)
 {
-    const collecting *c = ctx;
+    collecting *c = ctx;
+    if (c->n_seen++ > 0) { /* only a tap adds outputs */
+        c->tower->tap->see(c->tower->tap->ctx, c->tower->kind, shape, data);
+        return LK_OK;
+    }
     return lk_pool_rows(&c->pooling, shape, data, c->n, c->ret, err);
 }
 
@@ -189,6 +211,9 @@ lk_code lk_tower_run(const lk_tower *t, const lk_tensor *inputs, size_t n, const
                      float *ret, lk_err *err)
 {
     collecting c = {
-        {t->card->pool, t->dim, t->projection.m ? &t->projection : NULL, n_tokens}, n, ret};
+        .tower = t,
+        .pooling = {t->card->pool, t->dim, t->projection.m ? &t->projection : NULL, n_tokens},
+        .n = n,
+        .ret = ret};
     return lk_session_run(t->session, inputs, collect, &c, err);
 }

@@ -23,6 +23,7 @@ typedef enum role { IDS, MASK, TYPES, POSITIONS } role;
 typedef struct towers {
     lk_embedder base;
     lk_onnx *runtime;
+    const lk_tower_tap *tap;
     lk_tower image, text;
     size_t image_rows, text_rows; /* fixed number in a run, or 0 */
     bool pixels_first;            /* [N,size,size,3] */
@@ -112,7 +113,7 @@ static lk_code towers_embed_images(lk_embedder *e, size_t n, const lk_image *con
 static lk_code open_image(towers *m, const lk_card_source *from, lk_err *err)
 {
     const lk_card *card = m->base.card;
-    lk_code code = lk_tower_open(m->runtime, from, card, LK_TOWER_IMAGE, &m->image, err);
+    lk_code code = lk_tower_open(m->runtime, from, card, LK_TOWER_IMAGE, m->tap, &m->image, err);
     if (!code)
         code = read_image_input(m, err);
     if (code)
@@ -282,7 +283,7 @@ static lk_code towers_embed_texts(lk_embedder *e, size_t n, const lk_str *texts,
 static lk_code open_text(towers *m, const lk_card_source *from, lk_err *err)
 {
     const lk_card *card = m->base.card;
-    lk_code code = lk_tower_open(m->runtime, from, card, LK_TOWER_TEXT, &m->text, err);
+    lk_code code = lk_tower_open(m->runtime, from, card, LK_TOWER_TEXT, m->tap, &m->text, err);
     if (!code)
         code = read_text_inputs(m, err);
     if (!code)
@@ -306,6 +307,7 @@ static lk_code towers_open(lk_embedder *e, const lk_card_source *from, const lk_
                            lk_err *err)
 {
     towers *m = (towers *)e;
+    m->tap = opts->tap;
     lk_code code = lk_onnx_open(opts->runtime, opts->provider, &m->runtime, err);
     if (!code && e->card->has_image)
         code = open_image(m, from, err);

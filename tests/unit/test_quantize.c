@@ -345,7 +345,7 @@ static void what_is_shared_is_done_once_and_what_is_used_elsewhere_stays(void **
 static void a_skipped_product_stays_as_it_was(void **state)
 {
     (void)state;
-    const bool skip[1] = {true};
+    const lk_str skip[1] = {LK_STR("y")};
     lk_quantize_opts o = defaults();
     o.skip = skip;
     o.n_skip = 1;
@@ -454,8 +454,13 @@ static void the_probe_answers_as_before_and_tells_the_noise(void **state)
         value(&m, LK_ONNX_GRAPH_OUTPUT, "y", M);
         lk_buf f = finish(&m);
         lk_buf_init(&p, 0);
-        test_ok(lk_quantize_probe(blob(&f), &o, &p, &report, &err), &err);
+        const lk_str *names = NULL;
+        lk_arena a;
+        lk_arena_init(&a, 0);
+        test_ok(lk_quantize_probe(blob(&f), &o, &p, &a, &names, &report, &err), &err);
         assert_int_equal(report.n_products, 1);
+        assert_true(lk_str_is(names[0], "y"));
+        lk_arena_release(&a);
         assert_true(worst(&f, &p, 0) == 0);
         test_ok(lk_onnx_open(NULL, "cpu", &rt, &err), &err);
         test_ok(lk_session_new(rt, blob(&p), &s, &err), &err);

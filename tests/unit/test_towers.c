@@ -146,7 +146,7 @@ static size_t session_inputs(lk_onnx *rt, const char *name, lk_tower_kind kind,
     lk_card_source from = {.dir = dir};
     lk_arena_init(&a, 0);
     test_ok(lk_card_read(&from, &a, &card, &err), &err);
-    test_ok(lk_tower_open(rt, &from, &card, kind, &t, &err), &err);
+    test_ok(lk_tower_open(rt, &from, &card, kind, NULL, &t, &err), &err);
     size_t n = lk_session_n_inputs(t.session);
     for (size_t i = 0; i < n; i++)
         snprintf(ret[i], sizeof ret[i], "%s", lk_session_input(t.session, i)->name);
