@@ -3,6 +3,8 @@
 data.py      vectors and truth on disk, recall, memory of this process
 rivals.py    what it takes to build, load and ask each engine
 worker.py    one engine in a process of its own: build it, or measure it
+process.py   programs that print lines of JSON
+filters.py   hnswlib under filters
 ours.py      our own engine as one of them
 sets.py      what engines are compared on
 results.py   lines of JSON that runs add to

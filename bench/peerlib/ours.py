@@ -5,8 +5,7 @@ The program says one line a point, with what it took to build and to hold repeat
 "rss_mb": ..}. Whatever it says beside the figures is taken for the point's settings.
 """
 
-import json
-import subprocess
+from . import process
 
 NAMES = {"lookalike-hnsw": "hnsw", "lookalike-ivf": "ivf", "lookalike-flat": "flat"}
 FIGURES = ["recall", "qps", "p50_us", "p99_us"]
@@ -22,19 +21,12 @@ def point(name, line):
 def measure(binary, name, files, threads):
     """Build our index over files (base, query, truth) and sweep it; yields the results' lines."""
     base, query, truth = files
-    command = [binary, "--base", base, "--query", query, "--truth", truth,
-               "--index", NAMES[name], "--threads", str(threads), "--json"]
-    said, last = [], None
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True) as child:
-        for text in child.stdout:
-            if text.startswith("{"):
-                last = json.loads(text)
-                yield point(name, last)
-            elif text.strip():
-                said.append(text.strip())
-    if child.returncode != 0 or last is None:
-        raise RuntimeError(said[-1] if said else f"{binary} ended with {child.returncode}")
+    last = None
+    for last in process.lines([binary, "--base", base, "--query", query, "--truth", truth,
+                               "--index", NAMES[name], "--threads", str(threads), "--json"]):
+        yield point(name, last)
+    if last is None:
+        raise RuntimeError(f"{binary} measured nothing")
     with base.open("rb") as head:
         rows = int.from_bytes(head.read(4), "little")
     yield {"kind": "build", "index": name, "rows": rows, "build_s": last["build_s"],
