@@ -48,6 +48,13 @@ static float dot_f16(const float *a, const uint16_t *b, size_t n)
     return sum + lk_kern_scalar.dot_f16(a + i, b + i, n - i);
 }
 
+static int32_t sum8_i32(__m256i v)
+{
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+}
+
 static int32_t dot_i8(const int8_t *a, const int8_t *b, size_t n)
 {
     __m256i s = _mm256_setzero_si256();
@@ -59,10 +66,54 @@ static int32_t dot_i8(const int8_t *a, const int8_t *b, size_t n)
         s = _mm256_add_epi32(s,
                              _mm256_madd_epi16(_mm256_cvtepi8_epi16(x), _mm256_cvtepi8_epi16(y)));
     }
-    __m128i q = _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
-    q = _mm_add_epi32(q, _mm_shuffle_epi32(q, 0x4e));
-    q = _mm_add_epi32(q, _mm_shuffle_epi32(q, 0xb1));
-    return _mm_cvtsi128_si32(q) + lk_kern_scalar.dot_i8(a + i, b + i, n - i);
+    return sum8_i32(s) + lk_kern_scalar.dot_i8(a + i, b + i, n - i);
+}
+
+static __m256i load32(const void *p)
+{
+    __m256i v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* A pair's sum is at most 2 * 15 * 127 and four of them fit 16 bits, so that widening is done once
+ * for 128 codes. */
+static void dots_u4(const uint8_t *const *rows, size_t n, const int8_t *query, size_t dim,
+                    int32_t *ret)
+{
+    const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+    for (size_t i = 0; i < n; i++) {
+        __m256i s = _mm256_setzero_si256();
+        for (size_t at = 0; at < dim; at += 128) {
+            __m256i a = load32(rows[i] + at / 2), b = load32(rows[i] + at / 2 + 32);
+            __m256i t = _mm256_maddubs_epi16(_mm256_and_si256(a, low), load32(query + at));
+            t = _mm256_add_epi16(
+                t, _mm256_maddubs_epi16(_mm256_and_si256(b, low), load32(query + at + 32)));
+            a = _mm256_and_si256(_mm256_srli_epi16(a, 4), low);
+            b = _mm256_and_si256(_mm256_srli_epi16(b, 4), low);
+            t = _mm256_add_epi16(t, _mm256_maddubs_epi16(a, load32(query + at + 64)));
+            t = _mm256_add_epi16(t, _mm256_maddubs_epi16(b, load32(query + at + 96)));
+            s = _mm256_add_epi32(s, _mm256_madd_epi16(t, ones));
+        }
+        ret[i] = sum8_i32(s);
+    }
+}
+
+/* 255 * 127 * 2 does not fit 16 bits, so both sides are widened first. */
+static void dots_u8(const uint8_t *const *rows, size_t n, const int8_t *query, size_t dim,
+                    int32_t *ret)
+{
+    for (size_t i = 0; i < n; i++) {
+        __m256i s = _mm256_setzero_si256();
+        for (size_t at = 0; at < dim; at += 16) {
+            __m128i x, y;
+            memcpy(&x, rows[i] + at, sizeof x);
+            memcpy(&y, query + at, sizeof y);
+            s = _mm256_add_epi32(
+                s, _mm256_madd_epi16(_mm256_cvtepu8_epi16(x), _mm256_cvtepi8_epi16(y)));
+        }
+        ret[i] = sum8_i32(s);
+    }
 }
 
 static void f32_to_f16(const float *from, uint16_t *to, size_t n)
@@ -88,6 +139,8 @@ const lk_kern lk_kern_avx2 = {
     .dot_f32 = dot_f32,
     .dot_f16 = dot_f16,
     .dot_i8 = dot_i8,
+    .dots_u4 = dots_u4,
+    .dots_u8 = dots_u8,
     .f32_to_f16 = f32_to_f16,
     .f16_to_f32 = f16_to_f32,
 };

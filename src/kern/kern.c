@@ -11,6 +11,7 @@
 /* Best first. */
 static const lk_kern *const tables[] = {
 #if defined(__x86_64__)
+    &lk_kern_avx512vnni,
     &lk_kern_avx512,
     &lk_kern_avx2,
 #elif defined(__aarch64__)
@@ -32,7 +33,9 @@ static int runs_here(const lk_kern *k)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (k == &lk_kern_avx512)
+    if (k == &lk_kern_avx512vnni && !__builtin_cpu_supports("avx512vnni"))
+        return 0;
+    if (k == &lk_kern_avx512 || k == &lk_kern_avx512vnni)
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     if (k == &lk_kern_avx2)

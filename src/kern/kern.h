@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 typedef struct lk_kern {
-    const char *name; /* "scalar", "avx2", "avx512", "neon" */
+    const char *name; /* "scalar", "avx2", "avx512", "avx512vnni", "neon" */
 
     /* sum a[i] * b[i], float accumulators; error <= n * 2^-23 * sum |a[i] * b[i]|. */
     float (*dot_f32)(const float *a, const float *b, size_t n);
@@ -20,13 +20,26 @@ typedef struct lk_kern {
     /* Exact in int32 while n <= 131072 (127 * 127 * n < 2^31). Values -127..127. */
     int32_t (*dot_i8)(const int8_t *a, const int8_t *b, size_t n);
 
+    /* ret[i] = sum over j of code(rows[i])[j] * query[j], for n rows at once: the cost of ending a
+     * sum is shared. Accumulators are int32; exact in every set, because
+     *   u4: 15 * 127 * dim < 2^23 for dim <= 4224, u8: 255 * 127 * dim < 2^28 likewise.
+     *
+     * u4: dim is a multiple of 128; of each 64 bytes, byte j holds code j in its low half and code
+     * 64 + j in its high one. u8: dim is a multiple of 64, a byte a code. Query values -127..127.
+     */
+    void (*dots_u4)(const uint8_t *const *rows, size_t n, const int8_t *query, size_t dim,
+                    int32_t *ret);
+    void (*dots_u8)(const uint8_t *const *rows, size_t n, const int8_t *query, size_t dim,
+                    int32_t *ret);
+
     /* Round to nearest, ties to even; overflow gives infinity. Exact the same in every set. */
     void (*f32_to_f16)(const float *from, uint16_t *to, size_t n);
     void (*f16_to_f32)(const uint16_t *from, float *to, size_t n);
 } lk_kern;
 
-/* The fastest table this processor runs. The environment variable LK_KERN=scalar|avx2|avx512|neon
- * forces one; a name that this processor lacks is passed over. */
+/* The fastest table this processor runs. The environment variable
+ * LK_KERN=scalar|avx2|avx512|avx512vnni|neon forces one; a name that this processor lacks is passed
+ * over. */
 const lk_kern *lk_kern_best(void);
 /* A table by name, or NULL when this build or processor lacks it. */
 const lk_kern *lk_kern_named(const char *name);

@@ -45,6 +45,42 @@ static int32_t dot_i8(const int8_t *a, const int8_t *b, size_t n)
     return vaddvq_s32(s) + lk_kern_scalar.dot_i8(a + i, b + i, n - i);
 }
 
+/* Codes of 4 bits fit the signed bytes that vmull_s8 wants, and a product fits 16 bits. */
+static void dots_u4(const uint8_t *const *rows, size_t n, const int8_t *query, size_t dim,
+                    int32_t *ret)
+{
+    for (size_t i = 0; i < n; i++) {
+        int32x4_t s = vdupq_n_s32(0);
+        for (size_t at = 0; at < dim; at += 128)
+            for (size_t j = 0; j < 64; j += 16) {
+                uint8x16_t two = vld1q_u8(rows[i] + at / 2 + j);
+                int8x16_t a = vreinterpretq_s8_u8(vandq_u8(two, vdupq_n_u8(15)));
+                int8x16_t b = vreinterpretq_s8_u8(vshrq_n_u8(two, 4));
+                int8x16_t x = vld1q_s8(query + at + j), y = vld1q_s8(query + at + 64 + j);
+                s = vpadalq_s16(s, vmull_s8(vget_low_s8(a), vget_low_s8(x)));
+                s = vpadalq_s16(s, vmull_high_s8(a, x));
+                s = vpadalq_s16(s, vmull_s8(vget_low_s8(b), vget_low_s8(y)));
+                s = vpadalq_s16(s, vmull_high_s8(b, y));
+            }
+        ret[i] = vaddvq_s32(s);
+    }
+}
+
+static void dots_u8(const uint8_t *const *rows, size_t n, const int8_t *query, size_t dim,
+                    int32_t *ret)
+{
+    for (size_t i = 0; i < n; i++) {
+        int32x4_t s = vdupq_n_s32(0);
+        for (size_t at = 0; at < dim; at += 8) {
+            int16x8_t x = vreinterpretq_s16_u16(vmovl_u8(vld1_u8(rows[i] + at)));
+            int16x8_t y = vmovl_s8(vld1_s8(query + at));
+            s = vmlal_s16(s, vget_low_s16(x), vget_low_s16(y));
+            s = vmlal_high_s16(s, x, y);
+        }
+        ret[i] = vaddvq_s32(s);
+    }
+}
+
 static void f32_to_f16(const float *from, uint16_t *to, size_t n)
 {
     size_t i = 0;
@@ -66,6 +102,8 @@ const lk_kern lk_kern_neon = {
     .dot_f32 = dot_f32,
     .dot_f16 = dot_f16,
     .dot_i8 = dot_i8,
+    .dots_u4 = dots_u4,
+    .dots_u8 = dots_u8,
     .f32_to_f16 = f32_to_f16,
     .f16_to_f32 = f16_to_f32,
 };

@@ -67,6 +67,31 @@ static int32_t dot_i8(const int8_t *a, const int8_t *b, size_t n)
     return sum;
 }
 
+static void dots_u4(const uint8_t *const *rows, size_t n, const int8_t *query, size_t dim,
+                    int32_t *ret)
+{
+    for (size_t i = 0; i < n; i++) {
+        int32_t sum = 0;
+        for (size_t at = 0; at < dim; at += 128)
+            for (size_t j = 0; j < 64; j++) {
+                uint8_t two = rows[i][at / 2 + j];
+                sum += (two & 15) * query[at + j] + (two >> 4) * query[at + 64 + j];
+            }
+        ret[i] = sum;
+    }
+}
+
+static void dots_u8(const uint8_t *const *rows, size_t n, const int8_t *query, size_t dim,
+                    int32_t *ret)
+{
+    for (size_t i = 0; i < n; i++) {
+        int32_t sum = 0;
+        for (size_t j = 0; j < dim; j++)
+            sum += rows[i][j] * query[j];
+        ret[i] = sum;
+    }
+}
+
 static void f32_to_f16(const float *from, uint16_t *to, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -84,6 +109,8 @@ const lk_kern lk_kern_scalar = {
     .dot_f32 = dot_f32,
     .dot_f16 = dot_f16,
     .dot_i8 = dot_i8,
+    .dots_u4 = dots_u4,
+    .dots_u8 = dots_u8,
     .f32_to_f16 = f32_to_f16,
     .f16_to_f32 = f16_to_f32,
 };

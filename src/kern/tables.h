@@ -7,6 +7,7 @@
 extern const lk_kern lk_kern_scalar;
 extern const lk_kern lk_kern_avx2;   /* with FMA and F16C */
 extern const lk_kern lk_kern_avx512; /* F, BW, DQ, VL */
+extern const lk_kern lk_kern_avx512vnni;
 extern const lk_kern lk_kern_neon;
 
 #endif

@@ -13,7 +13,7 @@
 
 #define MAX_N 1100
 
-static const char *const names[] = {"avx2", "avx512", "neon"};
+static const char *const names[] = {"avx2", "avx512", "avx512vnni", "neon"};
 
 static uint64_t rng_state;
 static uint64_t next_u64(void)
@@ -114,6 +114,67 @@ static void check_dot_i8(const lk_kern *k)
     assert_int_equal(k->dot_i8(a, b, 4096), -127 * 127 * 4096);
 }
 
+typedef void dots_fn(const uint8_t *const *rows, size_t n, const int8_t *query, size_t dim,
+                     int32_t *ret);
+
+/* Every number of rows around four, at odd addresses, then both ends of the range. */
+static void check_dots(dots_fn *dots, dots_fn *truth, size_t step, size_t row_bytes_a_step)
+{
+    enum { ROWS = 9, DIM = 4224 };
+    static uint8_t codes[ROWS * DIM + 3];
+    static int8_t query[DIM + 3];
+    for (size_t dim = step; dim <= DIM; dim = dim < 8 * step ? dim + step : dim * 2 + step)
+        for (size_t n = 0; n <= ROWS; n++) {
+            size_t off = n % 3, row_bytes = dim / step * row_bytes_a_step;
+            const uint8_t *rows[ROWS];
+            int32_t got[ROWS + 1], want[ROWS];
+            for (size_t i = 0; i < sizeof codes; i++)
+                codes[i] = (uint8_t)next_u64();
+            for (size_t i = 0; i < sizeof query; i++)
+                query[i] = (int8_t)((int)(next_u64() % 255) - 127);
+            for (size_t i = 0; i < n; i++)
+                rows[i] = codes + off + (n - 1 - i) * row_bytes;
+            got[n] = 77;
+            dots(rows, n, query + off, dim, got);
+            truth(rows, n, query + off, dim, want);
+            for (size_t i = 0; i < n; i++)
+                assert_int_equal(got[i], want[i]);
+            assert_int_equal(got[n], 77); /* nothing is written behind the last */
+        }
+    for (int sign = -1; sign <= 1; sign += 2) {
+        const uint8_t *rows[1] = {codes};
+        int32_t got = 0, want = 1;
+        memset(codes, 255, sizeof codes);
+        memset(query, 127 * sign, sizeof query);
+        dots(rows, 1, query, DIM, &got);
+        truth(rows, 1, query, DIM, &want);
+        assert_int_equal(got, want);
+        assert_int_equal(got, sign * 127 * DIM * (row_bytes_a_step < step ? 15 : 255));
+    }
+}
+
+static void check_dots_u4(const lk_kern *k)
+{
+    check_dots(k->dots_u4, scalar()->dots_u4, 128, 64);
+}
+
+static void check_dots_u8(const lk_kern *k)
+{
+    check_dots(k->dots_u8, scalar()->dots_u8, 64, 64);
+}
+
+static void dot_products_with_codes_of_4_bits_are_exact(void **state)
+{
+    (void)state;
+    on_every_set(check_dots_u4);
+}
+
+static void dot_products_with_codes_of_8_bits_are_exact(void **state)
+{
+    (void)state;
+    on_every_set(check_dots_u8);
+}
+
 /* All 65,536 halves, and floats around every rounding edge. */
 static void check_f16(const lk_kern *k)
 {
@@ -196,6 +257,8 @@ int main(void)
         cmocka_unit_test(float_dot_products_are_within_their_bound),
         cmocka_unit_test(half_dot_products_are_within_their_bound),
         cmocka_unit_test(byte_dot_products_are_exact),
+        cmocka_unit_test(dot_products_with_codes_of_4_bits_are_exact),
+        cmocka_unit_test(dot_products_with_codes_of_8_bits_are_exact),
         cmocka_unit_test(half_conversions_are_equal_everywhere),
         cmocka_unit_test(scalar_halves_are_ieee_binary16),
     };
