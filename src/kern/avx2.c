@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kern/tables.h"
+#include "kern/turn.h"
 
 static float sum8(__m256 v)
 {
@@ -141,6 +142,8 @@ const lk_kern lk_kern_avx2 = {
     .dot_i8 = dot_i8,
     .dots_u4 = dots_u4,
     .dots_u8 = dots_u8,
+    .hadamard = hadamard,
+    .f32_to_i8 = f32_to_i8,
     .f32_to_f16 = f32_to_f16,
     .f16_to_f32 = f16_to_f32,
 };

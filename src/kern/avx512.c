@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "kern/tables.h"
+#include "kern/turn.h"
 
 static __mmask16 tail16(size_t n)
 {
@@ -196,8 +197,8 @@ static void f16_to_f32(const uint16_t *from, float *to, size_t n)
 }
 
 #define REST                                                                                       \
-    .dot_f32 = dot_f32, .dot_f16 = dot_f16, .dot_i8 = dot_i8, .f32_to_f16 = f32_to_f16,            \
-    .f16_to_f32 = f16_to_f32
+    .dot_f32 = dot_f32, .dot_f16 = dot_f16, .dot_i8 = dot_i8, .hadamard = hadamard,                \
+    .f32_to_i8 = f32_to_i8, .f32_to_f16 = f32_to_f16, .f16_to_f32 = f16_to_f32
 
 const lk_kern lk_kern_avx512 = {.name = "avx512", .dots_u4 = dots_u4, .dots_u8 = dots_u8, REST};
 const lk_kern lk_kern_avx512vnni = {

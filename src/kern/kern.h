@@ -32,6 +32,13 @@ typedef struct lk_kern {
     void (*dots_u8)(const uint8_t *const *rows, size_t n, const int8_t *query, size_t dim,
                     int32_t *ret);
 
+    /* x[n] turned in place by the Hadamard matrix / sqrt(n), n a power of two from 1 to 4096; error
+     * <= log2(n) * 2^-24 of the length of x, an element. */
+    void (*hadamard)(float *x, size_t n);
+    /* to[i] = x[i] * 127 / m rounded to nearest, where m, which is returned, is the largest |x[i]|;
+     * zeros when that is 0. Finite input. Exact the same in every set. */
+    float (*f32_to_i8)(const float *x, int8_t *to, size_t n);
+
     /* Round to nearest, ties to even; overflow gives infinity. Exact the same in every set. */
     void (*f32_to_f16)(const float *from, uint16_t *to, size_t n);
     void (*f16_to_f32)(const uint16_t *from, float *to, size_t n);

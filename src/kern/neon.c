@@ -2,6 +2,7 @@
 #include <arm_neon.h>
 
 #include "kern/tables.h"
+#include "kern/turn.h"
 
 static float32x4_t load_f16(const uint16_t *p)
 {
@@ -104,6 +105,8 @@ const lk_kern lk_kern_neon = {
     .dot_i8 = dot_i8,
     .dots_u4 = dots_u4,
     .dots_u8 = dots_u8,
+    .hadamard = hadamard,
+    .f32_to_i8 = f32_to_i8,
     .f32_to_f16 = f32_to_f16,
     .f16_to_f32 = f16_to_f32,
 };

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "kern/tables.h"
+#include "kern/turn.h"
 
 static float from_f16(uint16_t h)
 {
@@ -111,6 +112,8 @@ const lk_kern lk_kern_scalar = {
     .dot_i8 = dot_i8,
     .dots_u4 = dots_u4,
     .dots_u8 = dots_u8,
+    .hadamard = hadamard,
+    .f32_to_i8 = f32_to_i8,
     .f32_to_f16 = f32_to_f16,
     .f16_to_f32 = f16_to_f32,
 };
