@@ -1,0 +1,224 @@
+/* Walking the graph.
+ *
+ * A step takes the best slot not yet expanded, gathers its neighbours that were not seen, asks the
+ * memory for all of their codes, and scores them together. Memory is what a walk waits for: over a
+ * million vectors nearly every code is a miss. So several walks go in turn - while one's codes are
+ * on their way another scores - and the links of the two next slots are asked for before they are
+ * needed. */
+#include "index/graph.h"
+
+static const _Atomic uint32_t *links_of(const lk_graph *g, uint32_t slot)
+{
+    return (const _Atomic uint32_t *)(const void *)lk_plane_at(&g->links, slot);
+}
+
+size_t lk_graph_links(const lk_graph *g, uint32_t slot, uint32_t *ret)
+{
+    const _Atomic uint32_t *links = links_of(g, slot);
+    size_t n = 0;
+    for (; n < g->degree; n++) {
+        /* Acquire: the codes of a slot were written before the link to it. */
+        uint32_t link = atomic_load_explicit(&links[n], memory_order_acquire);
+        if (!link)
+            break;
+        ret[n] = link - 1;
+    }
+    return n;
+}
+
+static bool make_room(lk_walk *w, size_t n)
+{
+    if (!lk_visited_reserve(&w->visited, n))
+        w->failed = true;
+    return !w->failed;
+}
+
+/* Take note of a slot to score unless it was seen, without a branch on that: it is a toss-up. */
+static void see(lk_walk *w, uint32_t slot)
+{
+    w->seen[w->n_seen] = slot;
+    w->n_seen += lk_visited_add(&w->visited, slot);
+}
+
+static void fetch_seen(const lk_graph *g, lk_walk *w)
+{
+    for (size_t i = 0; i < w->n_seen; i++)
+        w->rows[i] = lk_codes_fetch(g->codes, w->seen[i]);
+}
+
+static void fetch_links(const lk_graph *g, uint32_t slot)
+{
+    const unsigned char *row = lk_plane_at(&g->links, slot);
+    for (size_t at = 0; at < g->links.row_bytes; at += 64)
+        __builtin_prefetch(row + at);
+}
+
+/* ---- steps ---- */
+
+static void score_seen(const lk_graph *g, lk_walk *w)
+{
+    float scores[LK_WALK_GATHER];
+    uint16_t good[LK_WALK_GATHER];
+    size_t n_good = 0;
+    lk_codes_score_rows(g->codes, &w->query, w->seen, w->rows, w->n_seen, scores);
+    float bar = lk_walk_bar(w);
+    for (size_t i = 0; i < w->n_seen; i++) {
+        good[n_good] = (uint16_t)i;
+        n_good += scores[i] > bar;
+    }
+    for (size_t i = 0; i < n_good; i++)
+        if (scores[good[i]] > lk_walk_bar(w))
+            lk_walk_put(w, w->seen[good[i]], scores[good[i]]);
+    w->n_scored += w->n_seen;
+    w->n_seen = 0;
+    size_t ahead = 0;
+    for (size_t i = w->next; i < w->n_pool && ahead < 2; i++)
+        if (!(w->pool[i].slot & LK_WALK_EXPANDED)) {
+            fetch_links(g, w->pool[i].slot);
+            ahead++;
+        }
+}
+
+static void start(const lk_graph *g, const lk_pivots *p, lk_walk *w)
+{
+    w->n_seen = lk_pivots_near(p, g->codes, &w->query, LK_WALK_GATHER, w->seen);
+    w->n_scored += p->n_heads;
+    if (!make_room(w, LK_WALK_GATHER))
+        return;
+    fetch_seen(g, w);
+    score_seen(g, w);
+    for (size_t i = 0; i < w->n_pool; i++) /* the others are so far that they are not met again */
+        lk_visited_add(&w->visited, w->pool[i].slot);
+}
+
+/* The best slot not yet expanded, which it then is; false: there is none. */
+static bool take_next(lk_walk *w, uint32_t *ret)
+{
+    while (w->next < w->n_pool && (w->pool[w->next].slot & LK_WALK_EXPANDED))
+        w->next++;
+    if (w->next == w->n_pool)
+        return false;
+    *ret = w->pool[w->next].slot;
+    w->n_steps++;
+    if (w->keep_history) {
+        void *p = w->history;
+        if (!lk_grow(&p, &w->cap_history, w->n_history + 1, sizeof *w->history)) {
+            w->failed = true;
+            return false;
+        }
+        w->history = p;
+        w->history[w->n_history++] = w->pool[w->next];
+    }
+    w->pool[w->next++].slot |= LK_WALK_EXPANDED;
+    return true;
+}
+
+static bool gather(const lk_graph *g, lk_walk *w)
+{
+    uint32_t slot = 0, links[LK_GRAPH_MAX_DEGREE];
+    if (w->failed || !take_next(w, &slot) || !make_room(w, g->degree))
+        return false;
+    size_t n = lk_graph_links(g, slot, links);
+    for (size_t i = 0; i < n; i++)
+        see(w, links[i]);
+    fetch_seen(g, w);
+    return true;
+}
+
+static void finish(lk_walk *w)
+{
+    for (size_t i = 0; i < w->n_pool; i++)
+        w->pool[i].slot &= ~LK_WALK_EXPANDED;
+}
+
+static lk_pivots *hold_pivots(const lk_graph *g)
+{
+    lk_graph *mine = (lk_graph *)(uintptr_t)g; /* the count of users is not the graph's state */
+    lk_spin_lock(&mine->pivots_lock);
+    lk_pivots *p = mine->pivots;
+    if (p)
+        atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+    lk_spin_unlock(&mine->pivots_lock);
+    return p;
+}
+
+static void walk_together(const lk_graph *g, const lk_pivots *p, lk_walk *const *walks, size_t n)
+{
+    lk_walk *going[LK_GRAPH_TOGETHER];
+    size_t n_going = n;
+    for (size_t i = 0; i < n; i++)
+        start(g, p, going[i] = walks[i]);
+    while (n_going) {
+        size_t kept = 0;
+        for (size_t i = 0; i < n_going; i++)
+            if (gather(g, going[i]))
+                going[kept++] = going[i];
+        n_going = kept;
+        for (size_t i = 0; i < n_going; i++)
+            score_seen(g, going[i]);
+    }
+    for (size_t i = 0; i < n; i++)
+        finish(walks[i]);
+}
+
+void lk_graph_walk(const lk_graph *g, lk_walk *const *walks, size_t n)
+{
+    lk_pivots *p = hold_pivots(g);
+    for (size_t from = 0; p && from < n; from += LK_GRAPH_TOGETHER)
+        walk_together(g, p, walks + from,
+                      n - from < LK_GRAPH_TOGETHER ? n - from : LK_GRAPH_TOGETHER);
+    lk_pivots_unref(p);
+}
+
+/* ---- under a filter ---- */
+
+/* Slots of the set, spread evenly over it. */
+static void seed(const lk_graph *g, lk_walk *w, const lk_bitmap *which)
+{
+    if (!make_room(w, LK_WALK_GATHER))
+        return;
+    for (size_t i = 0; i < LK_WALK_GATHER; i++) {
+        size_t at = lk_bitmap_next(which, which->n_bits / LK_WALK_GATHER * i);
+        if (at != LK_BITMAP_NONE)
+            see(w, (uint32_t)at);
+    }
+    fetch_seen(g, w);
+    score_seen(g, w);
+}
+
+/* Neighbours in the set; through neighbours that are not, their neighbours that are. */
+static bool gather_filtered(const lk_graph *g, lk_walk *w, const lk_bitmap *which, size_t enough)
+{
+    uint32_t slot = 0, near[LK_GRAPH_MAX_DEGREE], far[LK_GRAPH_MAX_DEGREE];
+    if (w->failed || !take_next(w, &slot) || !make_room(w, LK_WALK_GATHER))
+        return false;
+    size_t n = lk_graph_links(g, slot, near), n_out = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (lk_bitmap_get(which, near[i]))
+            see(w, near[i]);
+        else
+            near[n_out++] = near[i];
+    }
+    for (size_t i = 0; i < n_out; i++)
+        fetch_links(g, near[i]);
+    for (size_t i = 0; i < n_out && w->n_seen < enough; i++) {
+        size_t m = lk_graph_links(g, near[i], far);
+        for (size_t j = 0; j < m && w->n_seen < LK_WALK_GATHER - 1; j++)
+            if (lk_bitmap_get(which, far[j]))
+                see(w, far[j]);
+    }
+    fetch_seen(g, w);
+    return true;
+}
+
+bool lk_graph_walk_filtered(const lk_graph *g, lk_walk *w, const lk_bitmap *which,
+                            size_t max_scored)
+{
+    uint64_t until = w->n_scored + max_scored;
+    seed(g, w, which);
+    while (w->n_scored < until && gather_filtered(g, w, which, g->degree))
+        score_seen(g, w);
+    bool whole = w->n_scored < until && !w->failed;
+    finish(w);
+    return whole;
+}

@@ -1,0 +1,58 @@
+#include "index/walk.h"
+
+#include <string.h>
+
+lk_code lk_walk_init(lk_walk *w, const lk_codes *c, lk_err *err)
+{
+    *w = (lk_walk){.q = lk_alloc_array(c->code_dim, 1),
+                   .seen = lk_alloc_array(LK_WALK_GATHER + 1, sizeof *w->seen),
+                   .rows = lk_alloc_array(LK_WALK_GATHER, sizeof *w->rows)};
+    if (lk_visited_init(&w->visited) && w->q && w->seen && w->rows)
+        return LK_OK;
+    lk_walk_release(w);
+    return lk_fail(err, LK_E_NOMEM, "no memory for a search");
+}
+
+void lk_walk_release(lk_walk *w)
+{
+    if (!w)
+        return;
+    lk_free(w->q);
+    lk_free(w->pool);
+    lk_free(w->seen);
+    lk_free(w->rows);
+    lk_free(w->history);
+    lk_visited_release(&w->visited);
+    *w = (lk_walk){0};
+}
+
+lk_code lk_walk_clear(lk_walk *w, size_t ef, lk_err *err)
+{
+    void *pool = w->pool;
+    if (!lk_grow(&pool, &w->cap_pool, ef, sizeof *w->pool))
+        return lk_fail(err, LK_E_NOMEM, "no memory for a search with ef %zu", ef);
+    w->pool = pool;
+    w->ef = ef;
+    w->n_pool = w->next = w->n_seen = w->n_history = 0;
+    w->failed = false;
+    lk_visited_clear(&w->visited);
+    return LK_OK;
+}
+
+/* The search for the place has no branch to guess wrong: half of its questions would be. */
+void lk_walk_put(lk_walk *w, uint32_t slot, float score)
+{
+    lk_near *pool = w->pool;
+    size_t low = 0;
+    w->n_pool -= w->n_pool == w->ef;
+    size_t n = w->n_pool;
+    for (size_t half; n > 1; n -= half) {
+        half = n / 2;
+        low += (size_t)(pool[low + half - 1].score >= score) * half;
+    }
+    low += n == 1 && pool[low].score >= score;
+    memmove(pool + low + 1, pool + low, (w->n_pool - low) * sizeof *pool);
+    pool[low] = (lk_near){slot, score};
+    w->n_pool++;
+    w->next = low < w->next ? low : w->next;
+}
