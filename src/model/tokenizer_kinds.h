@@ -28,6 +28,6 @@ struct lk_tokenizer {
     char *unpacked[2]; /* vocab and merges, where they came packed */
 };
 
-extern const lk_tokenizer_driver lk_tokenizer_words, lk_tokenizer_bpe;
+extern const lk_tokenizer_driver lk_tokenizer_words, lk_tokenizer_bpe, lk_tokenizer_wordpiece;
 
 #endif

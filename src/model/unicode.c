@@ -186,10 +186,9 @@ bool lk_uc_is_control_or_format(uint32_t cp)
     return c == UTF8PROC_CATEGORY_CC || c == UTF8PROC_CATEGORY_CF;
 }
 
-bool lk_uc_is_other(uint32_t cp)
+bool lk_uc_is_private(uint32_t cp)
 {
-    utf8proc_category_t c = category_of(cp);
-    return c == UTF8PROC_CATEGORY_CN || c >= UTF8PROC_CATEGORY_CC;
+    return category_of(cp) == UTF8PROC_CATEGORY_CO;
 }
 
 bool lk_uc_is_space(uint32_t cp)

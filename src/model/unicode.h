@@ -37,7 +37,7 @@ bool lk_uc_is_decimal(uint32_t cp);           /* Nd */
 bool lk_uc_is_nonspacing(uint32_t cp);        /* Mn */
 bool lk_uc_is_punctuation(uint32_t cp);       /* P* */
 bool lk_uc_is_separator_space(uint32_t cp);   /* Zs */
-bool lk_uc_is_other(uint32_t cp);             /* C*: control, format, private use, unassigned */
+bool lk_uc_is_private(uint32_t cp);           /* Co */
 bool lk_uc_is_control_or_format(uint32_t cp); /* Cc, Cf */
 bool lk_uc_is_space(uint32_t cp);             /* White_Space */
 

@@ -56,13 +56,15 @@ UNITS = (
 UNITS += ["x" * 99 + " ", "y" * 100 + " ", "z" * 101 + " ", "w" * 200 + " ", "v" * 201 + " "]
 EMPTY = ["", *" \t\n\x00\u3000\u200b\ufeff\xa0\u2028", "\r\n", "\x1c\x1d", " \t"]
 
-# Where programs are known to differ: marks whose combining class came to Unicode late (tokenizers'
-# tables are of Unicode 8), and texts that ftfy takes for wrongly decoded.
+# Where programs are known to differ: marks, punctuation and controls that came to Unicode late
+# (tokenizers' tables are of Unicode 8), and texts that ftfy takes for wrongly decoded.
 DIFFER = {"young", "mojibake"}
 
 
 def is_young(c):
-    return unicodedata.combining(c) != unicodedata.ucd_3_2_0.combining(c)
+    old, new = unicodedata.ucd_3_2_0.category(c), unicodedata.category(c)
+    combining = unicodedata.combining(c) != unicodedata.ucd_3_2_0.combining(c)
+    return combining or (old != new and (new in ("Mn", "Cf") or new[0] == "P"))
 
 
 def assigned(first, last, young=False):

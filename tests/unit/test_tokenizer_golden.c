@@ -93,11 +93,38 @@ static void bpe_gives_the_ids_of_hugging_face(void **state)
                      .like = LK_TOK_LIKE_HF});
 }
 
+static void wordpiece_gives_the_ids_of_cn_clip(void **state)
+{
+    (void)state;
+    replay(&(golden){
+        .file = "wordpiece-original.json", .vocab = "wordpiece.txt", .kind = LK_TOK_WORDPIECE});
+    replay(&(golden){.file = "wordpiece-cased-original.json",
+                     .vocab = "wordpiece-cased.txt",
+                     .kind = LK_TOK_WORDPIECE,
+                     .keep_case = true});
+}
+
+static void wordpiece_gives_the_ids_of_hugging_face(void **state)
+{
+    (void)state;
+    replay(&(golden){.file = "wordpiece-hf.json",
+                     .vocab = "wordpiece.txt",
+                     .kind = LK_TOK_WORDPIECE,
+                     .like = LK_TOK_LIKE_HF});
+    replay(&(golden){.file = "wordpiece-cased-hf.json",
+                     .vocab = "wordpiece-cased.txt",
+                     .kind = LK_TOK_WORDPIECE,
+                     .like = LK_TOK_LIKE_HF,
+                     .keep_case = true});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bpe_gives_the_ids_of_open_clip),
         cmocka_unit_test(bpe_gives_the_ids_of_hugging_face),
+        cmocka_unit_test(wordpiece_gives_the_ids_of_cn_clip),
+        cmocka_unit_test(wordpiece_gives_the_ids_of_hugging_face),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

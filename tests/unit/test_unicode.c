@@ -128,7 +128,8 @@ static void categories_are_told_apart(void **state)
     assert_true(lk_uc_is_nonspacing(0x300) && !lk_uc_is_nonspacing(0x903));
     assert_true(lk_uc_is_punctuation('!') && lk_uc_is_punctuation(0x3002));
     assert_false(lk_uc_is_punctuation('$') || lk_uc_is_punctuation('a'));
-    assert_true(lk_uc_is_other(0) && lk_uc_is_other(0x378) && lk_uc_is_other(0xe000));
+    assert_true(lk_uc_is_private(0xe000) && lk_uc_is_private(0xf0000));
+    assert_false(lk_uc_is_private(0) || lk_uc_is_private(0x378));
     assert_true(lk_uc_is_control_or_format(0x200d) && !lk_uc_is_control_or_format(0x378));
     assert_true(lk_uc_is_space(' ') && lk_uc_is_space(0x3000) && lk_uc_is_space(0x85));
     assert_false(lk_uc_is_space(0x1c) || lk_uc_is_space(0x200b));
