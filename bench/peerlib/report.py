@@ -76,6 +76,8 @@ class Set:
         self.memory = {index: found[-1] for (index,), found in of_kind["memory"].items()}
         self.filters = latest([line for line in mine if line["kind"] == "filter"],
                               "index", "filter", "share")
+        limits = [line for line in mine if line["kind"] == "limits"]
+        self.limits = max(limits, key=lambda line: line["ahead_gb_s"], default=None)
         self.missing = {index: found[-1] for (index,), found in of_kind["missing"].items()
                         if index not in self.curves}
 
@@ -105,6 +107,19 @@ class Set:
         for index, line in sorted(self.missing.items()):
             out += ["", f"Left out: {index}. {line['why']}"]
         return out
+
+    def nearness(self):
+        """How near the bounds of this machine's memory we come: a sentence or two, or nothing."""
+        if not self.limits:
+            return []
+        out = ("Memory gives one thread here {stream_gb_s:.1f} GB/s front to back, and a row of "
+               "{row_bytes} bytes anywhere every {ahead_ns:.0f} ns ({ahead_gb_s:.1f} GB/s) if it "
+               "is known ahead, every {after_ns:.0f} ns if not.").format(**self.limits)
+        rate = at(self.curves.get(OURS, []), 0.95, "qps")
+        if rate:
+            reads = 1e9 / rate / self.limits["ahead_ns"]
+            out += f" A query of ours at recall .95 takes as long as {reads:,.0f} such rows."
+        return [out, ""]
 
     def ratio(self, index, recall):
         """How many times the rate of another engine ours is, at a recall."""

@@ -102,20 +102,17 @@ class FaissHnswSq8(FaissHnsw):
 
 
 class FaissIvfPq(FaissHnsw):
-    """IVF4096 over 4-bit codes of every two dimensions (fast scan), re-ranked in float32.
-
-    Sweeps the number of lists and how many times K candidates the re-ranking sees."""
+    """4-bit codes of every two dimensions (fast scan) in 4,096 lists or, for few rows, one a 39
+    rows; re-ranked in float32. Sweeps how many lists are read and how many times K candidates the
+    re-ranking sees."""
 
     points = [{"nprobe": n, "refine": r}
               for n in (2, 4, 8, 16, 32, 64, 128, 256) for r in (4, 10, 25)]
 
-    def empty(self):
-        recipe = f"IVF4096,PQ{self.dim // 2}x4fs,RFlat"
-        return self.faiss.index_factory(self.dim, recipe, self.faiss.METRIC_INNER_PRODUCT)
-
     def build(self, rows, threads):
         self.faiss.omp_set_num_threads(threads)
-        self.index = self.empty()
+        recipe = f"IVF{min(4096, len(rows) // 39)},PQ{self.dim // 2}x4fs,RFlat"
+        self.index = self.faiss.index_factory(self.dim, recipe, self.faiss.METRIC_INNER_PRODUCT)
         self.index.train(np.ascontiguousarray(rows[:: max(1, len(rows) // 160_000)]))
         for _, part in blocks(rows):
             self.index.add(part)
