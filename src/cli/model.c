@@ -1,128 +1,202 @@
-/* model: what models there are, and whether one runs here. */
+/* model: what models there are; bringing in, taking out, checking and measuring them.
+ *
+ * Each verb is a function in the table below; those that say more than a line have a file. */
+#include "cli/model.h"
+
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "cli/commands.h"
-#include "cli/model.h"
+#include "engine/models.h"
 
-typedef struct listing {
-    lk_jw *w; /* NULL: a table */
-} listing;
-
-static void see(void *ctx, const lk_model_seen *m)
-{
-    const listing *l = ctx;
-    if (!l->w && m->dim == 0) {
-        printf("%-20s cannot be used: %s  %s\n", m->name, m->describe, m->where);
-        return;
-    }
-    if (!l->w) {
-        printf("%-20s %-4s %5zu  %s%s  %s\n", m->name, m->version, m->dim,
-               m->has_image ? "image" : "     ", m->has_text ? " text" : "     ", m->where);
-        return;
-    }
-    lk_jw_obj(l->w);
-    const struct {
-        const char *key, *text;
-    } texts[] = {{"name", m->name},
-                 {"version", m->version},
-                 {"description", m->describe},
-                 {"where", m->where}};
-    for (size_t i = 0; i < LK_ARRAY_LEN(texts); i++) {
-        lk_jw_key(l->w, texts[i].key);
-        lk_jw_strz(l->w, texts[i].text);
-    }
-    lk_jw_key(l->w, "dim");
-    lk_jw_uint(l->w, m->dim);
-    lk_jw_key(l->w, "image");
-    lk_jw_bool(l->w, m->has_image);
-    lk_jw_key(l->w, "text");
-    lk_jw_bool(l->w, m->has_text);
-    lk_jw_end_obj(l->w);
-}
-
-static int list(const cli_common *c)
-{
-    lk_buf b;
-    lk_jw w;
-    listing l = {c->json ? &w : NULL};
-    lk_err err = {0};
-    lk_buf_init(&b, 0);
-    lk_jw_init(&w, &b);
-    if (c->json)
-        lk_jw_arr(&w);
-    lk_code code = lk_engine_models(&c->engine, see, &l, &err);
-    if (c->json)
-        lk_jw_end_arr(&w);
-    if (!code && c->json)
-        return cli_print(&b, CLI_FOUND);
-    lk_buf_release(&b);
-    return code ? cli_fail(c, code, &err) : CLI_FOUND;
-}
-
-static int check(const cli_common *c, const char *name)
-{
-    lk_arena a;
-    lk_str report;
-    lk_err err = {0};
-    lk_arena_init(&a, 0);
-    lk_code code = lk_engine_model_check(&c->engine, name, &a, &report, &err);
-    int rc = CLI_FOUND;
-    if (code) {
-        rc = cli_fail(c, code, &err);
-        rc = rc == CLI_NONE ? CLI_FAILED : rc;
-    } else {
-        lk_buf b;
-        lk_jw w;
-        lk_buf_init(&b, 0);
-        lk_jw_init(&w, &b);
-        if (c->json)
-            lk_jw_str(&w, report);
-        else
-            lk_buf_put(&b, report.p, report.n);
-        rc = cli_print(&b, CLI_FOUND);
-    }
-    lk_arena_release(&a);
-    return rc;
-}
-
+#define AT(member) offsetof(cli_model_opts, member)
 static const lk_opt options[] = {
     {.name = "to",
      .type = LK_OPT_STR,
-     .offset = offsetof(cli_model_opts, to),
+     .offset = AT(to),
      .arg = "NAME",
-     .help = "quantize: name of the int8 model (default: NAME-int8)"},
+     .help = "pull, add, quantize: the new model's name (default: the card's; NAME-int8)"},
+    {.name = "hub",
+     .type = LK_OPT_STR,
+     .offset = AT(hub),
+     .arg = "URL",
+     .env = "HF_ENDPOINT",
+     .help =
+         "pull: where models are published, or a mirror of it (default: https://huggingface.co)"},
+    {.name = "card",
+     .type = LK_OPT_STR,
+     .offset = AT(card_file),
+     .arg = "FILE",
+     .help = "pull: a card of one's own, instead of one in the program"},
+    {.name = "revision",
+     .type = LK_OPT_STR,
+     .offset = AT(revision),
+     .arg = "NAME",
+     .help = "pull: branch, tag or commit (default: as the card says, else main)"},
+    {.name = "token",
+     .type = LK_OPT_STR,
+     .offset = AT(token),
+     .arg = "TOKEN",
+     .env = "HF_TOKEN",
+     .help = "pull: for hubs that ask for an account; never sent over plain http"},
+    {.name = "retries",
+     .type = LK_OPT_INT,
+     .offset = AT(retries),
+     .dflt = "4",
+     .min = 0,
+     .max = 100,
+     .help = "pull: attempts after one that brought nothing new"},
+    {.name = "retry-wait",
+     .type = LK_OPT_MS,
+     .offset = AT(retry_wait_ms),
+     .dflt = "1s",
+     .min = 0,
+     .max = 60000,
+     .help = "pull: pause before another attempt; doubles each time"},
+    {.name = "stall",
+     .type = LK_OPT_MS,
+     .offset = AT(stall_ms),
+     .dflt = "30s",
+     .min = 1000,
+     .max = 3600000,
+     .help = "pull: try again after so long with next to nothing received"},
     {.name = "photos",
      .type = LK_OPT_STR,
-     .offset = offsetof(cli_model_opts, photos),
+     .offset = AT(photos),
      .arg = "DIR",
-     .help = "quantize: pictures to compare with (default: the demonstration gallery)"},
+     .help = "check: where the photographs of a parity file are; quantize: pictures to "
+             "compare with (default: the demonstration gallery)"},
+    {.name = "each",
+     .type = LK_OPT_MS,
+     .offset = AT(each_ms),
+     .dflt = "2s",
+     .min = 10,
+     .max = 600000,
+     .help = "bench: time for each line"},
     {.name = NULL},
+};
+#undef AT
+
+int cli_model_fail(const cli_model_opts *o, lk_code code, const lk_err *err)
+{
+    int rc = cli_fail(&o->common, code, err);
+    return code == LK_E_CANCELED ? CLI_STOPPED : rc == CLI_NONE ? CLI_FAILED : rc;
+}
+
+/* ---- verbs of a line ---- */
+
+/* {"name": …, "where": …}, or a sentence. */
+static int done(const cli_model_opts *o, const char *name, const char *where, const char *sentence)
+{
+    lk_buf b;
+    lk_jw w;
+    lk_buf_init(&b, 0);
+    lk_jw_init(&w, &b);
+    if (!o->common.json) {
+        lk_buf_puts(&b, sentence);
+        return cli_print(&b, CLI_FOUND);
+    }
+    lk_jw_obj(&w);
+    lk_jw_key(&w, "name");
+    lk_jw_strz(&w, name);
+    lk_jw_key(&w, "where");
+    if (where)
+        lk_jw_strz(&w, where);
+    else
+        lk_jw_null(&w);
+    lk_jw_end_obj(&w);
+    return cli_print(&b, CLI_FOUND);
+}
+
+static int add(const cli_model_opts *o, char **args)
+{
+    char text[PATH_MAX + 128];
+    lk_pulled added;
+    lk_err err = {0};
+    cli_catch_signals();
+    lk_code code = lk_engine_model_add(&o->common.engine, args[0], o->to, &cli_stop, &added, &err);
+    if (code)
+        return cli_model_fail(o, code, &err);
+    snprintf(text, sizeof text, "%s is installed in %s", added.name, added.where);
+    return done(o, added.name, added.where, text);
+}
+
+static int rm(const cli_model_opts *o, char **args)
+{
+    char text[128];
+    lk_err err = {0};
+    lk_code code = lk_engine_model_remove(&o->common.engine, args[0], &err);
+    if (code)
+        return cli_model_fail(o, code, &err);
+    snprintf(text, sizeof text, "%s is removed", args[0]);
+    return done(o, args[0], NULL, text);
+}
+
+static int export_to(const cli_model_opts *o, char **args)
+{
+    char text[PATH_MAX + 128];
+    lk_err err = {0};
+    lk_code code = lk_engine_model_export(&o->common.engine, args[0], args[1], &err);
+    if (code)
+        return cli_model_fail(o, code, &err);
+    snprintf(text, sizeof text, "%.80s is written to %s", args[0], args[1]);
+    return done(o, args[0], args[1], text);
+}
+
+/* ---- the command ---- */
+
+static const struct {
+    const char *name;
+    int min_args, max_args;
+    cli_model_verb *run;
+} verbs[] = {
+    {"list", 0, 0, cli_model_list},
+    {"pull", 0, 1, cli_model_pull},
+    {"add", 1, 1, add},
+    {"rm", 1, 1, rm},
+    {"check", 0, 1, cli_model_check},
+    {"bench", 0, 1, cli_model_bench},
+    {"export", 2, 2, export_to},
+    {"quantize", 1, 1, cli_model_quantize},
 };
 
 static int run(void *opts, int argc, char **argv)
 {
-    const cli_model_opts *o = opts;
-    const cli_common *c = &o->common;
-    if (argc == 1 && strcmp(argv[0], "list") == 0)
-        return list(c);
-    if (strcmp(argv[0], "check") == 0)
-        return check(c, argc > 1 ? argv[1] : c->engine.model ? c->engine.model : "mini");
-    if (argc == 2 && strcmp(argv[0], "quantize") == 0)
-        return cli_model_quantize(o, argv[1]);
-    return cli_usage("model", "\"%s\" is none of list, check [NAME], quantize NAME", argv[0]);
+    const char *names[LK_ARRAY_LEN(verbs)];
+    char *args[4] = {NULL};
+    for (int i = 1; i < argc && i < (int)LK_ARRAY_LEN(args); i++)
+        args[i - 1] = argv[i];
+    for (size_t i = 0; i < LK_ARRAY_LEN(verbs); i++) {
+        names[i] = verbs[i].name;
+        if (strcmp(argv[0], verbs[i].name) != 0)
+            continue;
+        if (argc - 1 < verbs[i].min_args || argc - 1 > verbs[i].max_args)
+            return cli_usage("model", "usage: lookalike model %s", cmd_model.usage);
+        return verbs[i].run(opts, args);
+    }
+    const char *near = lk_str_closest(lk_str_of(argv[0]), names, LK_ARRAY_LEN(names));
+    return near ? cli_usage("model", "\"%s\" is no verb, did you mean \"%s\"?", argv[0], near)
+                : cli_usage("model", "usage: lookalike model %s", cmd_model.usage);
 }
 
 const cli_command cmd_model = {
     .name = "model",
-    .usage = "list | check [NAME] | quantize NAME",
-    .summary = "list the models there are, check that one runs, make one int8",
+    .usage = "list | pull NAME | add DIR | rm NAME | check [NAME] | bench [NAME] | "
+             "export NAME DIR | quantize NAME",
+    .summary = "list, download, install, check and measure models",
     .describe =
-        "`model list` shows the bundled model and those in the models folder. `model check`\n"
-        "loads a model by name or folder, holds its files against its card, and runs it. The\n"
-        "first check records the model's canary, what it makes of one built-in picture and text,\n"
-        "in canary.json in its folder; later ones fail when it makes something else of them.\n"
+        "`model list` shows the bundled model, those in the models folder, and those that can be\n"
+        "pulled. `model pull` downloads one from the hub that its card names (--hub: a mirror),\n"
+        "goes on where an earlier download stopped, and installs it only when it is whole and\n"
+        "runs; the variables https_proxy, http_proxy, all_proxy and no_proxy are honoured.\n"
+        "`model add` installs a folder with a card, `model rm` removes a model, and `model "
+        "export`\n"
+        "writes one to a folder, to be changed and added again. `model check` holds a model, by\n"
+        "name or folder, against its card and runs it, and `model bench` measures it. The first\n"
+        "check records the model's canary, what it makes of one built-in picture and text, in\n"
+        "canary.json in its folder; later ones fail when it makes something else of them.\n"
         "`model quantize` makes an int8 model of a float one and says how far its vectors are\n"
         "off: transformers become two to three times as fast on processors with VNNI, while\n"
         "convolutions stay as they are. A collection of the one cannot be searched with the\n"
@@ -130,6 +204,6 @@ const cli_command cmd_model = {
     .options = options,
     .size = sizeof(cli_model_opts),
     .min_args = 1,
-    .max_args = 2,
+    .max_args = 3,
     .run = run,
 };

@@ -81,9 +81,9 @@ static void put_text(lk_buf *b, const lk_quantize_done *d)
         lk_buf_printf(b, "\n%zu files are no pictures that can be read", d->n_unreadable);
 }
 
-int cli_model_quantize(const cli_model_opts *o, const char *name)
+int cli_model_quantize(const cli_model_opts *o, char **args)
 {
-    const lk_quantize_ask ask = {name, o->to, o->photos, &cli_stop};
+    const lk_quantize_ask ask = {args[0], o->to, o->photos, &cli_stop};
     lk_quantize_done done;
     lk_arena a;
     lk_buf b;
@@ -100,8 +100,5 @@ int cli_model_quantize(const cli_model_opts *o, const char *name)
     if (!code)
         return cli_print(&b, CLI_FOUND);
     lk_buf_release(&b);
-    if (code == LK_E_CANCELED)
-        return CLI_STOPPED;
-    int rc = cli_fail(&o->common, code, &err);
-    return rc == CLI_NONE ? CLI_FAILED : rc;
+    return cli_model_fail(o, code, &err);
 }

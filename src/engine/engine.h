@@ -219,12 +219,12 @@ LK_CHECK lk_code lk_record_write(const lk_record *r, const lk_str *fields, size_
 /* ---- the whole ---- */
 
 typedef struct lk_model_seen {
-    const char *name, *version, *describe, *where;
+    const char *name, *version, *describe;
     size_t dim;
     bool has_image, has_text;
 } lk_model_seen;
 
-/* The model that embeds, loaded if it is not yet; where is NULL. The texts live as long as e. */
+/* The model that embeds, loaded if it is not yet. The texts live as long as e. */
 LK_CHECK lk_code lk_engine_model_of(lk_engine *e, lk_model_seen *ret, lk_err *err);
 
 typedef enum lk_canary_state {
@@ -272,15 +272,6 @@ LK_CHECK lk_code lk_engine_verify(lk_engine *e, bool deep, bool repair, lk_verif
 /* (Re)build the vector index now; index NULL keeps the kind. */
 LK_CHECK lk_code lk_engine_build_index(lk_engine *e, const char *index, lk_progress_fn *progress,
                                        void *ctx, const lk_cancel *cancel, lk_err *err);
-
-/* Installed models, cards only. */
-typedef void lk_engine_model_fn(void *ctx, const lk_model_seen *m);
-LK_CHECK lk_code lk_engine_models(const lk_engine_opts *opts, lk_engine_model_fn *see, void *ctx,
-                                  lk_err *err);
-/* Load a model by name or folder, run it, and record its canary (model/canary.h) or, when there is
- * a recording, compare. *ret is a one-paragraph report in the arena. LK_E_MODEL: it has drifted. */
-LK_CHECK lk_code lk_engine_model_check(const lk_engine_opts *opts, const char *name, lk_arena *into,
-                                       lk_str *ret, lk_err *err);
 
 /* Compare the collection's model with its recorded canary now; what the last such test found. */
 LK_CHECK lk_code lk_engine_self_test(lk_engine *e, lk_self_test *ret, lk_err *err);

@@ -143,39 +143,16 @@ lk_code lk_engine_build_index(lk_engine *e, const char *index, lk_progress_fn *p
     return lk_vectors_build(e->vectors, &vo, (unsigned)e->opts.threads, progress, ctx, cancel, err);
 }
 
-/* ---- models ---- */
-
-typedef struct forward {
-    lk_engine_model_fn *see;
-    void *ctx;
-} forward;
-
-static lk_model_seen seen_of(const lk_model_info *info, const char *where)
-{
-    return (lk_model_seen){info->name, info->version,   info->describe, where,
-                           info->dim,  info->has_image, info->has_text};
-}
-
-static void see_model(void *ctx, const lk_model_info *info, const char *where)
-{
-    const forward *f = ctx;
-    lk_model_seen seen = seen_of(info, where);
-    f->see(f->ctx, &seen);
-}
+/* ---- the model ---- */
 
 lk_code lk_engine_model_of(lk_engine *e, lk_model_seen *ret, lk_err *err)
 {
     lk_model *m = NULL;
     lk_code code = lk_engine_model(e, &m, err);
-    if (!code)
-        *ret = seen_of(lk_model_info_of(m), NULL);
-    return code;
-}
-
-lk_code lk_engine_models(const lk_engine_opts *opts, lk_engine_model_fn *see, void *ctx,
-                         lk_err *err)
-{
-    lk_model_opts mo = lk_engine_model_opts(opts, opts->models_dir);
-    forward f = {see, ctx};
-    return lk_model_list(&mo, see_model, &f, err);
+    if (code)
+        return code;
+    const lk_model_info *mi = lk_model_info_of(m);
+    *ret =
+        (lk_model_seen){mi->name, mi->version, mi->describe, mi->dim, mi->has_image, mi->has_text};
+    return LK_OK;
 }

@@ -89,46 +89,44 @@ static lk_code read_card(pull *p, lk_err *err)
         lk_free(text);
         return code ? code : lk_buf_check(&p->card, err);
     }
-    if (!p->o->name || !lk_model_name_ok(lk_str_of(p->o->name)))
-        return no_card(p->o->name ? p->o->name : "", err);
-    snprintf(path, sizeof path, CARDS "%s" CARD_ENDING, p->o->name);
+    if (!p->o->card || !lk_model_name_ok(lk_str_of(p->o->card)))
+        return no_card(p->o->card ? p->o->card : "", err);
+    snprintf(path, sizeof path, CARDS "%s" CARD_ENDING, p->o->card);
     const lk_embedded_file *f = lk_embedded_find(path);
     if (!f)
-        return no_card(p->o->name, err);
+        return no_card(p->o->card, err);
     lk_buf_put(&p->card, f->data, f->size);
     return lk_buf_check(&p->card, err);
 }
 
-/* The finished card must be one: with sums that are not known yet it is tried beforehand, so that
- * nobody downloads for an hour to read of a slip in the card. */
-static lk_code try_card(const pull *p, lk_buf *text, lk_err *err)
+lk_code lk_pull_card(lk_str card, lk_arena *into, lk_hub *ret_hub, lk_card *ret, lk_err *err)
 {
-    lk_arena a;
-    lk_card card;
     lk_hub_file files[LK_MAX_HUB_FILES];
-    lk_arena_init(&a, 0);
-    memcpy(files, p->hub.files, sizeof files);
-    for (size_t i = 0; i < p->hub.n_files; i++)
+    lk_buf text;
+    lk_code code = lk_hub_parse(card, into, ret_hub, err);
+    if (code)
+        return code;
+    memcpy(files, ret_hub->files, sizeof files);
+    for (size_t i = 0; i < ret_hub->n_files; i++)
         files[i].bytes = files[i].bytes ? files[i].bytes : 1;
-    lk_code code = lk_hub_finish_card(lk_buf_str(&p->card), p->hub.n_files, files, text, err);
+    lk_buf_init(&text, LK_MAX_CARD_BYTES);
+    code = lk_hub_finish_card(card, ret_hub->n_files, files, &text, err);
     if (!code)
-        code = lk_card_parse(lk_buf_str(text), &a, &card, err);
-    lk_arena_release(&a);
+        code = lk_card_parse(lk_buf_str(&text), into, ret, err);
+    lk_buf_release(&text);
     return code;
 }
 
+/* The finished card must be one, which is seen now, so that nobody downloads for an hour to read of
+ * a slip in it. */
 static lk_code load_card(pull *p, lk_err *err)
 {
-    lk_buf text;
-    lk_buf_init(&text, LK_MAX_CARD_BYTES);
+    lk_card card;
     lk_code code = read_card(p, err);
     if (!code)
-        code = lk_hub_parse(lk_buf_str(&p->card), &p->arena, &p->hub, err);
+        code = lk_pull_card(lk_buf_str(&p->card), &p->arena, &p->hub, &card, err);
     if (!code && p->o->revision)
         p->hub.revision = p->o->revision;
-    if (!code)
-        code = try_card(p, &text, err);
-    p->total = 0;
     for (size_t i = 0; !code && i < p->hub.n_files; i++) {
         if (p->hub.files[i].bytes == 0) {
             p->total = 0;
@@ -136,7 +134,6 @@ static lk_code load_card(pull *p, lk_err *err)
         }
         p->total += p->hub.files[i].bytes;
     }
-    lk_buf_release(&text);
     return code;
 }
 

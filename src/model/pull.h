@@ -13,14 +13,17 @@
 #include "base/err.h"
 #include "base/progress.h"
 #include "base/thread.h"
+#include "model/card.h"
 #include "model/fetch.h"
+#include "model/hub.h"
 #include "model/model.h"
 #include "model/staging.h"
 
 typedef struct lk_pull_opts {
     size_t size;
-    const char *name;      /* the model's, and its card's in the program; NULL: as the card says */
-    const char *card_file; /* a card's path; NULL: the one in the program */
+    const char *card;      /* of those in the program */
+    const char *card_file; /* a card's path, instead */
+    const char *name;      /* the model's; NULL: as the card says */
     const char *hub;       /* NULL: LK_HUB_DEFAULT */
     const char *revision;  /* NULL: the card's */
     const char *token;     /* sent to the hub, over https only; or NULL */
@@ -47,6 +50,11 @@ typedef struct lk_pulled {
 /* LK_E_NOT_FOUND: no such card, or the hub lacks a file. LK_E_LOCKED: another process is at it.
  * LK_E_MODEL: the card, or what came does not run. The rest as lk_fetch_file. */
 LK_CHECK lk_code lk_model_pull(const lk_pull_opts *o, lk_pulled *ret, lk_err *err);
+
+/* What a card and its hub say before anything is fetched; sums that nobody knows are zeros. Strings
+ * live in *into. LK_E_UNSUPPORTED: it names no hub. */
+LK_CHECK lk_code lk_pull_card(lk_str card, lk_arena *into, lk_hub *ret_hub, lk_card *ret,
+                              lk_err *err);
 
 /* The cards in the program that can be pulled: see is called with a name and the card's text. */
 typedef void lk_card_see_fn(void *ctx, const char *name, lk_str card);
