@@ -75,6 +75,18 @@ lk_code lk_codes_new(const lk_kern *kern, size_t dim, unsigned bits, bool even_l
     return LK_OK;
 }
 
+lk_code lk_codes_beside(const lk_codes *c, unsigned bits, lk_codes **ret, lk_err *err)
+{
+    lk_codes *other = NULL;
+    lk_code code = lk_codes_new(c->kern, c->dim, bits, c->longer, &other, err);
+    if (code)
+        return code;
+    other->longest = c->longest;
+    memcpy(other->mean, c->mean, c->code_dim * sizeof *c->mean);
+    *ret = other;
+    return LK_OK;
+}
+
 void lk_codes_free(lk_codes *c)
 {
     if (!c)
@@ -150,12 +162,23 @@ static void pack(const lk_codes *c, const uint8_t *codes, uint8_t *row)
             row[at / 2 + j] = (uint8_t)(codes[at + j] | codes[at + 64 + j] << 4);
 }
 
+void lk_codes_turn(const lk_codes *c, const float *vector, float *ret)
+{
+    prepare(c, vector, true, ret);
+}
+
 void lk_codes_put(lk_codes *c, uint32_t slot, const float *vector)
 {
-    float x[LK_MAX_CODE_DIM], most = 0;
+    float x[LK_MAX_CODE_DIM];
+    prepare(c, vector, true, x);
+    lk_codes_put_turned(c, slot, x);
+}
+
+void lk_codes_put_turned(lk_codes *c, uint32_t slot, const float *x)
+{
+    float most = 0;
     uint8_t codes[LK_MAX_CODE_DIM];
     size_t n = c->code_dim;
-    prepare(c, vector, true, x);
     float middle = c->bits == 4 ? 7.5f : 127.5f;
     float norm2 = c->kern->dot_f32(x, x, n);
     for (size_t i = 0; c->bits == 8 && i < n; i++)
@@ -173,12 +196,12 @@ void lk_codes_put(lk_codes *c, uint32_t slot, const float *vector)
 
 /* ---- queries ---- */
 
-static void base_of(const lk_codes *c, lk_code_query *q)
+static int32_t sum_of(const int8_t *q, size_t n)
 {
     int32_t sum = 0;
-    for (size_t i = 0; i < c->code_dim; i++)
-        sum += q->q[i];
-    q->base = sum * (c->bits == 4 ? 15 : 255);
+    for (size_t i = 0; i < n; i++)
+        sum += q[i];
+    return sum;
 }
 
 void lk_codes_query(const lk_codes *c, const float *vector, bool stored, int8_t *q,
@@ -186,9 +209,14 @@ void lk_codes_query(const lk_codes *c, const float *vector, bool stored, int8_t 
 {
     float x[LK_MAX_CODE_DIM];
     prepare(c, vector, stored, x);
+    lk_codes_query_turned(c, x, q, ret);
+}
+
+void lk_codes_query_turned(const lk_codes *c, const float *x, int8_t *q, lk_code_query *ret)
+{
     ret->q = q;
     ret->s = 0.5f * c->kern->f32_to_i8(x, q, c->code_dim) / 127; /* halved: sums are doubled */
-    base_of(c, ret);
+    ret->sum = sum_of(q, c->code_dim);
 }
 
 void lk_codes_query_slot(const lk_codes *c, uint32_t slot, int8_t *q, lk_code_query *ret)
@@ -207,13 +235,14 @@ void lk_codes_query_slot(const lk_codes *c, uint32_t slot, int8_t *q, lk_code_qu
     }
     ret->q = q;
     ret->s = lk_codes_terms(c, slot)->scale * (c->bits == 4 ? 0.25f : 0.5f);
-    base_of(c, ret);
+    ret->sum = sum_of(q, c->code_dim);
 }
 
 void lk_codes_score_rows(const lk_codes *c, const lk_code_query *q, const uint32_t *slots,
                          const uint8_t *const *rows, size_t n, float *ret)
 {
     int32_t dots[SCORE_BLOCK];
+    int32_t base = q->sum * (c->bits == 4 ? 15 : 255); /* twice middle * sum(q) */
     for (size_t from = 0; from < n; from += SCORE_BLOCK) {
         size_t m = n - from < SCORE_BLOCK ? n - from : SCORE_BLOCK;
         if (c->bits == 4)
@@ -222,7 +251,7 @@ void lk_codes_score_rows(const lk_codes *c, const lk_code_query *q, const uint32
             c->kern->dots_u8(rows + from, m, q->q, c->code_dim, dots);
         for (size_t i = 0; i < m; i++) {
             const lk_code_terms *t = lk_codes_terms(c, slots[from + i]);
-            ret[from + i] = q->s * t->scale * (float)(2 * dots[i] - q->base) - 0.5f * t->norm2;
+            ret[from + i] = q->s * t->scale * (float)(2 * dots[i] - base) - 0.5f * t->norm2;
         }
     }
 }

@@ -49,14 +49,16 @@ typedef struct lk_code_terms {
 } lk_code_terms;
 
 typedef struct lk_code_query {
-    int8_t *q;    /* [code_dim] */
-    float s;      /* what a unit of the dot product is worth, but for the vector's scale */
-    int32_t base; /* twice middle * sum(q), taken from twice the dot product */
+    int8_t *q;   /* [code_dim] */
+    float s;     /* what a unit of the dot product is worth, but for the vector's scale */
+    int32_t sum; /* of q */
 } lk_code_query;
 
 /* even_lengths: lengthen vectors so that L2 orders as the inner product does. */
 LK_CHECK lk_code lk_codes_new(const lk_kern *kern, size_t dim, unsigned bits, bool even_lengths,
                               lk_codes **ret, lk_err *err);
+/* An empty table of other bits in the space that c was trained to: a query serves both. */
+LK_CHECK lk_code lk_codes_beside(const lk_codes *c, unsigned bits, lk_codes **ret, lk_err *err);
 void lk_codes_free(lk_codes *c); /* NULL allowed */
 
 /* Learn mean and lengths from sample[n][dim]; n may be 0. Before the first row. */
@@ -66,10 +68,16 @@ LK_CHECK lk_code lk_codes_reserve(lk_codes *c, size_t n_rows, lk_err *err);
 /* Write the codes of vector[dim] for a slot below the reserved ones. */
 void lk_codes_put(lk_codes *c, uint32_t slot, const float *vector);
 
+/* The two halves of it: vector[dim] centred, lengthened and rotated, where sums and means may be
+ * taken; and the codes of such an x[code_dim]. */
+void lk_codes_turn(const lk_codes *c, const float *vector, float *ret);
+void lk_codes_put_turned(lk_codes *c, uint32_t slot, const float *x);
+
 /* q is the caller's int8_t[code_dim]. A stored vector is lengthened as its row was, to look for its
  * neighbours; the codes of a slot may stand in for it, which costs no rotation. */
 void lk_codes_query(const lk_codes *c, const float *vector, bool stored, int8_t *q,
                     lk_code_query *ret);
+void lk_codes_query_turned(const lk_codes *c, const float *x, int8_t *q, lk_code_query *ret);
 void lk_codes_query_slot(const lk_codes *c, uint32_t slot, int8_t *q, lk_code_query *ret);
 
 /* ret[i] = the score of slots[i]; larger is nearer. */

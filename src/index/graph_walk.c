@@ -57,20 +57,7 @@ static void fetch_links(const lk_graph *g, uint32_t slot)
 
 static void score_seen(const lk_graph *g, lk_walk *w)
 {
-    float scores[LK_WALK_GATHER];
-    uint16_t good[LK_WALK_GATHER];
-    size_t n_good = 0;
-    lk_codes_score_rows(g->codes, &w->query, w->seen, w->rows, w->n_seen, scores);
-    float bar = lk_walk_bar(w);
-    for (size_t i = 0; i < w->n_seen; i++) {
-        good[n_good] = (uint16_t)i;
-        n_good += scores[i] > bar;
-    }
-    for (size_t i = 0; i < n_good; i++)
-        if (scores[good[i]] > lk_walk_bar(w))
-            lk_walk_put(w, w->seen[good[i]], scores[good[i]]);
-    w->n_scored += w->n_seen;
-    w->n_seen = 0;
+    lk_walk_score(w, g->codes);
     size_t ahead = 0;
     for (size_t i = w->next; i < w->n_pool && ahead < 2; i++)
         if (!(w->pool[i].slot & LK_WALK_EXPANDED)) {

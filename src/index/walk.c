@@ -56,3 +56,22 @@ void lk_walk_put(lk_walk *w, uint32_t slot, float score)
     w->n_pool++;
     w->next = low < w->next ? low : w->next;
 }
+
+/* Most slots stay below the bar as it stood at first, and are set aside without a branch. */
+void lk_walk_score(lk_walk *w, const lk_codes *c)
+{
+    float scores[LK_WALK_GATHER];
+    uint16_t good[LK_WALK_GATHER];
+    size_t n_good = 0;
+    lk_codes_score_rows(c, &w->query, w->seen, w->rows, w->n_seen, scores);
+    float bar = lk_walk_bar(w);
+    for (size_t i = 0; i < w->n_seen; i++) {
+        good[n_good] = (uint16_t)i;
+        n_good += scores[i] > bar;
+    }
+    for (size_t i = 0; i < n_good; i++)
+        if (scores[good[i]] > lk_walk_bar(w))
+            lk_walk_put(w, w->seen[good[i]], scores[good[i]]);
+    w->n_scored += w->n_seen;
+    w->n_seen = 0;
+}

@@ -42,6 +42,9 @@ LK_CHECK lk_code lk_walk_clear(lk_walk *w, size_t ef, lk_err *err);
 /* A slot not seen before, which has its place in the pool. */
 void lk_walk_put(lk_walk *w, uint32_t slot, float score);
 
+/* Score w->seen, whose codes w->rows holds, and put those into the pool that have a place there. */
+void lk_walk_score(lk_walk *w, const lk_codes *c);
+
 /* The score that a slot must pass to have one. */
 static inline float lk_walk_bar(const lk_walk *w)
 {
