@@ -15,6 +15,7 @@ typedef struct replay {
     const char *photos;
     lk_arena arena; /* of one entry */
     size_t dim;
+    double *sum; /* [dim], of the side's embeddings in the file */
 } replay;
 
 static lk_code bad(lk_err *err, const char *what)
@@ -116,12 +117,23 @@ static lk_code replay_one(replay *r, const lk_jval *v, bool image, lk_parity_sid
     if (!code)
         code =
             image ? embed_photo(r, v, what, got, err) : lk_model_embed_text(r->m, what, got, err);
+    for (size_t i = 0; !code && i < r->dim; i++)
+        r->sum[i] += (double)want[i];
     if (!code)
         count(side, got, want, r->dim, what);
     return code;
 }
 
 /* ---- the file ---- */
+
+/* Of n unit rows, |sum|^2 = n + the sum of the cosines of all n (n - 1) pairs. */
+static double alike(const double *sum, size_t dim, size_t n)
+{
+    double squares = 0;
+    for (size_t i = 0; i < dim; i++)
+        squares += sum[i] * sum[i];
+    return n > 1 ? (squares - (double)n) / ((double)n * (double)(n - 1)) : 1;
+}
 
 static lk_code replay_all(replay *r, const lk_jval *list, bool image, lk_parity_side *side,
                           lk_err *err)
@@ -131,8 +143,10 @@ static lk_code replay_all(replay *r, const lk_jval *list, bool image, lk_parity_
     lk_code code = LK_OK;
     if (list && lk_jval_type(list) != LK_J_ARR)
         return bad(err, image ? "\"images\" is no list" : "\"texts\" is no list");
+    memset(r->sum, 0, r->dim * sizeof *r->sum);
     for (lk_jiter it = lk_jiter_of(list); !code && lk_jiter_next(&it, &key, &v);)
         code = replay_one(r, v, image, side, err);
+    side->alike = alike(r->sum, r->dim, side->n);
     return code;
 }
 
@@ -163,12 +177,16 @@ lk_code lk_parity_replay(lk_model *m, const char *file, const char *photos, lk_p
     if (code)
         return code;
     lk_arena_init(&r.arena, 0);
-    code = lk_json_parse((lk_str){(const char *)p, n}, &json, err);
-    if (code)
+    r.sum = lk_calloc(r.dim, sizeof *r.sum);
+    code = r.sum ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory for an embedding");
+    if (!code)
+        code = lk_json_parse((lk_str){(const char *)p, n}, &json, err);
+    if (code && code != LK_E_NOMEM)
         code = lk_err_prefix(err, LK_E_MODEL, "the parity file");
-    else
+    if (!code)
         code = replay_file(&r, lk_json_root(json), &done, err);
     lk_json_free(json);
+    lk_free(r.sum);
     lk_arena_release(&r.arena);
     lk_free(p);
     if (!code)

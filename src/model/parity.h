@@ -19,6 +19,8 @@
 typedef struct lk_parity_side {
     size_t n; /* compared; 0: min and mean say nothing */
     double min_cosine, mean_cosine;
+    double alike;    /* mean cosine of two of the file's own embeddings: a replay of which all come
+                        close to 1 proves little */
     char worst[128]; /* path or text of the least, cut where it is longer */
 } lk_parity_side;
 

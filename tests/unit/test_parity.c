@@ -106,6 +106,7 @@ static void the_same_embeddings_have_a_cosine_of_one(void **state)
     assert_int_equal(p.texts.n, 2);
     assert_true(p.images.min_cosine > 1 - 1e-6 && p.images.mean_cosine > 1 - 1e-6);
     assert_true(p.texts.min_cosine > 1 - 1e-6 && p.texts.min_cosine < 1 + 1e-6);
+    assert_true(fabs(p.texts.alike - 1) < 1e-6); /* the same row twice */
     finish(&f);
 }
 

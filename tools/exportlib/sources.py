@@ -41,6 +41,7 @@ class Source:
     text_free_length: bool = False
     text_card: dict = None
     files: dict = field(default_factory=dict)  # name in the folder: bytes
+    network: nn.Module = None  # what settle() is for, where it has batch normalisation
 
 
 def numbers(values):
@@ -66,6 +67,18 @@ def interpolation(value):
     if word not in known.values():
         raise SystemExit(f"export-model: no card can say a resize by {word}")
     return word
+
+
+def settle(model, pixels):
+    """Give batch normalisation the statistics of a few pictures [N,3,S,S]. With the numbers that it
+    starts from, a network of random weights tells no two pictures apart."""
+    for m in model.modules():
+        if isinstance(m, nn.BatchNorm2d):
+            m.momentum = None  # the mean of all that is seen
+    model.train()
+    with torch.no_grad():
+        model(pixels)
+    model.eval()
 
 
 # ---- CLIP
@@ -159,6 +172,7 @@ def torchvision_source(name, weights, random):
         dim=last.in_features,
         image=model,
         prepare=transform,
+        network=model,
         outputs={"logits": ["N", last.out_features]},
         finish=before_last,
         image_card={"size": transform.crop_size[0], "short_side": transform.resize_size[0],
@@ -183,7 +197,7 @@ def timm_source(name, weights, random):
     elif config["crop_pct"] != 1:
         raise SystemExit(f"export-model: no card can say {config['crop_mode']} with a margin")
     return Source(made_by=f"timm {timm.__version__}", dim=model.num_features, image=model,
-                  prepare=timm.data.create_transform(**config, is_training=False),
+                  network=model, prepare=timm.data.create_transform(**config, is_training=False),
                   image_card=card)
 
 
