@@ -204,6 +204,12 @@ static bool has_tag(const job *j)
     return j->note.etag[0] && strcmp(j->note.hub, j->f->hub) == 0;
 }
 
+/* With neither sum nor tag the rest might be that of another file. */
+static bool can_go_on(const job *j)
+{
+    return wanted_sum(j) || has_tag(j);
+}
+
 static lk_code refused(const job *j, long status, lk_err *err)
 {
     const char *what = j->f->what, *hub = j->f->hub;
@@ -339,7 +345,7 @@ static lk_code open_half(job *j, lk_err *err)
         j->f->has_sha256 && j->note.has_sha256 && !same_sha256(&j->f->sha256, &j->note.sha256);
     if (!wanted_sum(j) && size > j->note.synced)
         size = j->note.synced;
-    if (other || (wanted_bytes(j) && size > wanted_bytes(j)) || (!wanted_sum(j) && !has_tag(j)))
+    if (other || (wanted_bytes(j) && size > wanted_bytes(j)) || !can_go_on(j))
         size = 0;
     j->at = size;
     j->best = size;
@@ -372,7 +378,10 @@ static lk_code fetch_bytes(job *j, lk_http *http, lk_err *err)
         uint64_t asked_s = 0;
         if (wanted_bytes(j) && j->at == wanted_bytes(j))
             return LK_OK;
-        lk_code code = attempt(j, http, &status, &asked_s, &why);
+        lk_code code = j->at > 0 && !can_go_on(j) ? drop_half(j, err) : LK_OK;
+        if (code)
+            return code;
+        code = attempt(j, http, &status, &asked_s, &why);
         if (!code)
             return LK_OK;
         if (j->at > j->best) { /* something new came */
@@ -384,7 +393,8 @@ static lk_code fetch_bytes(job *j, lk_http *http, lk_err *err)
             passing = false;
         j->start_over = false;
         if (!passing || failed >= j->f->retries) {
-            if (!why.field[0] && (code == LK_E_NET || code == LK_E_TIMEOUT))
+            if (!why.field[0] &&
+                (code == LK_E_NET || code == LK_E_TIMEOUT || code == LK_E_TRUNCATED))
                 snprintf(why.field, sizeof why.field, "hub");
             if (err)
                 *err = why;
