@@ -49,6 +49,7 @@ typedef struct lk_engine_opts {
     const char *runtime;    /* ONNX Runtime's library; NULL: the known names */
     const char *provider;   /* "cpu" */
     int64_t threads;        /* that decode and embed; 0: one a processor */
+    uint64_t batch_wait_ms; /* how long a run of the model may wait for others to share it */
     int64_t max_pixels;
     uint64_t max_image_bytes;
     uint64_t embed_cache_bytes; /* embeddings kept in memory; 0: none */
@@ -249,6 +250,7 @@ typedef struct lk_stats {
     size_t n_labels;
     uint64_t embed_hits, embed_misses, embed_shared; /* of the cache of embeddings; shared are */
     uint64_t embed_entries, embed_bytes;             /* hits that waited for another's run */
+    uint64_t model_items, model_runs; /* embeddings made, and runs of the model for them */
     lk_drift_stats drift;
     lk_self_test self_test; /* the last */
     char index[16], index_state[16];

@@ -47,7 +47,9 @@ const lk_opt lk_engine_opt_table[] = {
      .offset = AT(provider),
      .arg = "NAME",
      .env = "LOOKALIKE_PROVIDER",
-     .help = "what runs the model: cpu, cuda or tensorrt"},
+     .help =
+         "what runs the model: cpu, cuda or tensorrt; the last two want an ONNX Runtime that was "
+         "built with them"},
     {.name = "threads",
      .letter = 'j',
      .type = LK_OPT_INT,
@@ -57,6 +59,15 @@ const lk_opt lk_engine_opt_table[] = {
      .max = 1024,
      .env = "LOOKALIKE_THREADS",
      .help = "threads that decode and embed; 0 is one a processor"},
+    {.name = "batch-wait",
+     .type = LK_OPT_MS,
+     .offset = AT(batch_wait_ms),
+     .dflt = "2ms",
+     .min = 0,
+     .max = 1000,
+     .env = "LOOKALIKE_BATCH_WAIT",
+     .help = "how long a run of the model may wait for requests on their way to share it; 0: each "
+             "runs alone"},
     {.name = "max-pixels",
      .type = LK_OPT_INT,
      .offset = AT(max_pixels),
@@ -136,6 +147,7 @@ lk_model_opts lk_engine_model_opts(const lk_engine_opts *o, const char *models_d
     lk_model_opts_default(&m);
     m.models_dir = models_dir;
     m.n_threads = (unsigned)o->threads;
+    m.batch_wait_ms = (unsigned)o->batch_wait_ms;
     m.runtime = o->runtime;
     m.provider = o->provider;
     return m;

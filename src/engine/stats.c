@@ -117,6 +117,7 @@ lk_code lk_engine_stats(lk_engine *e, lk_arena *into, lk_stats *ret, lk_err *err
     ret->embed_shared = cs.shared;
     ret->embed_entries = cs.entries;
     ret->embed_bytes = cs.bytes;
+    lk_model_runs(m, &ret->model_items, &ret->model_runs);
     lk_drift_stats_of(&e->drift, &ret->drift);
     lk_engine_self_tested(e, &ret->self_test);
     ret->vectors = info.n;

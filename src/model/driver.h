@@ -28,6 +28,9 @@ typedef struct lk_model_driver {
     lk_code (*embed_images)(lk_embedder *e, size_t n, const lk_image *const *images, float *ret,
                             lk_err *err);
     lk_code (*embed_texts)(lk_embedder *e, size_t n, const lk_str *texts, float *ret, lk_err *err);
+
+    /* optional */
+    void (*runs)(lk_embedder *e, uint64_t *ret_items, uint64_t *ret_runs);
 } lk_model_driver;
 
 struct lk_embedder {

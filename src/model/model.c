@@ -32,7 +32,7 @@ struct lk_model {
 
 void lk_model_opts_default(lk_model_opts *ret)
 {
-    *ret = (lk_model_opts){.size = sizeof *ret};
+    *ret = (lk_model_opts){.size = sizeof *ret, .batch_wait_ms = 2};
 }
 
 /* ---- embedding ---- */
@@ -88,6 +88,13 @@ lk_code lk_model_embed_text(lk_model *m, lk_str text, float *ret, lk_err *err)
         code = lk_fail_field(err, LK_E_NO_MEANING, "text", "the model knows no word of \"%.*s\"",
                              shown, text.p);
     return code;
+}
+
+void lk_model_runs(const lk_model *m, uint64_t *ret_items, uint64_t *ret_runs)
+{
+    *ret_items = *ret_runs = 0;
+    if (m->embedder->driver->runs)
+        m->embedder->driver->runs(m->embedder, ret_items, ret_runs);
 }
 
 /* ---- categories ---- */

@@ -25,8 +25,10 @@ typedef struct lk_model_opts {
     const char
         *models_dir;    /* where pulled and added models stand; NULL: only bundled ones and paths */
     unsigned n_threads; /* sessions run at once at the most; 0: one a processor */
-    const char *runtime;            /* path of libonnxruntime, NULL: the known names */
-    const char *provider;           /* "cpu" (NULL), "cuda", "tensorrt" */
+    unsigned batch_wait_ms; /* how long a run may wait for others that are on their way to share it;
+                             * 0: what is asked for together runs together, and no more */
+    const char *runtime;    /* path of libonnxruntime, NULL: the known names */
+    const char *provider;   /* "cpu" (NULL), "cuda", "tensorrt" */
     const struct lk_tower_tap *tap; /* inside this room: looks into the towers; or NULL */
 } lk_model_opts;
 
@@ -60,6 +62,9 @@ LK_CHECK lk_code lk_model_embed_measured(lk_model *m, size_t n, const lk_image *
                                          float *ret, float *ret_norms, lk_err *err);
 /* One text to ret[dim], unit length. LK_E_NO_MEANING when no word of it is known to the model. */
 LK_CHECK lk_code lk_model_embed_text(lk_model *m, lk_str text, float *ret, lk_err *err);
+
+/* Embeddings made so far, and in how many runs: requests that meet share one. */
+void lk_model_runs(const lk_model *m, uint64_t *ret_items, uint64_t *ret_runs);
 
 /* Zero-shot: ret_probs[n_labels], softmax over the labels, sums to 1. LK_E_UNSUPPORTED without
  * labels. */

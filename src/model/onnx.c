@@ -107,8 +107,11 @@ static lk_code check_provider(lk_onnx *o, const char *provider, lk_err *err)
         o->api->ReleaseStatus(ignored);
     snprintf(o->provider, sizeof o->provider, "%s", provider);
     return found ? LK_OK
-                 : lk_fail_field(err, LK_E_UNSUPPORTED, "provider",
-                                 "this ONNX Runtime (%s) was built without %s", o->version, want);
+                 : lk_fail_field(
+                       err, LK_E_UNSUPPORTED, "provider",
+                       "the provider %s is not in this ONNX Runtime %s: it was built without "
+                       "%s (--onnxruntime names the library of a build that has it)",
+                       provider, o->version, want);
 }
 
 lk_code lk_onnx_open(const char *path, const char *provider, lk_onnx **ret, lk_err *err)

@@ -4,15 +4,17 @@
  * pixels first, as the tower's axes say. A text goes in as int32 or int64; of several inputs, one
  * whose name has "mask" in it is the attention mask, one with "type" or "segment" holds zeros, one
  * with "position" counts, and the one that is left takes the ids. Where the batch axis is fixed at
- * more than one, runs are filled up with blanks; where it is free, pictures travel together, and so
- * do texts of one length - padding would change what some towers see.
+ * more than one, runs are filled up with blanks; where it is free, pictures travel together, of one
+ * request or of several, and so do texts of one length - padding would change what some towers see.
  *
  * Opening ends with a run of each tower on a blank, so that a wrong shape is found now and the
  * first request does not pay for what the runtime prepares on its first run. */
 #include "model/driver.h"
 
 #include "base/mem.h"
+#include "base/os.h"
 #include "kern/kern.h"
+#include "model/batcher.h"
 #include "model/preprocess.h"
 #include "model/tower.h"
 
@@ -32,7 +34,26 @@ typedef struct towers {
     size_t fixed_tokens;       /* length of the text input, or 0 when free */
     lk_card_file vocab, merges;
     lk_tokenizer *tokenizer;
+    lk_batcher *batcher;
 } towers;
+
+/* The batcher's keys: pictures, or texts of a length. */
+#define KEY_IMAGE 0u
+
+/* Do n things of so many bytes stand one behind the other? */
+static bool in_line(const void *const *p, size_t n, size_t bytes)
+{
+    for (size_t i = 1; i < n; i++)
+        if ((const char *)p[i] != (const char *)p[0] + i * bytes)
+            return false;
+    return true;
+}
+
+static void scatter(const float *rows, size_t n, size_t dim, void *const *out)
+{
+    for (size_t i = 0; i < n; i++)
+        memcpy(out[i], rows + i * dim, dim * sizeof *rows);
+}
 
 /* ---- the image tower ---- */
 
@@ -68,21 +89,25 @@ static lk_code read_image_input(towers *m, lk_err *err)
                    size, size, MAX_BATCH);
 }
 
-/* values[n][3][size][size] or [n][size][size][3] to ret[n][dim]; at most a run's pictures, in room
- * for all of a run's. */
-static lk_code run_image(towers *m, float *values, size_t n, float *ret, lk_err *err)
+static size_t image_floats(const towers *m)
+{
+    return 3 * (size_t)m->base.card->size * m->base.card->size;
+}
+
+/* values[rows][3][size][size] or [rows][size][size][3], of which the first n count, to ret[n][dim].
+ */
+static lk_code run_image(towers *m, const float *values, size_t rows, size_t n, float *ret,
+                         lk_err *err)
 {
     int64_t size = m->base.card->size;
-    size_t rows = m->image_rows ? m->image_rows : n, one = 3 * (size_t)(size * size);
     int64_t planes[4] = {(int64_t)rows, 3, size, size}, pixels[4] = {(int64_t)rows, size, size, 3};
     uint16_t *halves = NULL;
     lk_tensor in = {LK_TENSOR_F32, values, 4, m->pixels_first ? pixels : planes};
-    memset(values + n * one, 0, (rows - n) * one * sizeof *values);
     if (m->halves) {
-        halves = lk_alloc_array(rows * one, sizeof *halves);
+        halves = lk_alloc_array(rows * image_floats(m), sizeof *halves);
         if (!halves)
             return lk_fail(err, LK_E_NOMEM, "out of memory for the model's input");
-        lk_kern_best()->f32_to_f16(values, halves, rows * one);
+        lk_kern_best()->f32_to_f16(values, halves, rows * image_floats(m));
         in.type = LK_TENSOR_F16;
         in.data = halves;
     }
@@ -91,21 +116,47 @@ static lk_code run_image(towers *m, float *values, size_t n, float *ret, lk_err 
     return code;
 }
 
+/* Pictures of several callers: in[n] are floats, out[n] rows. */
+static lk_code run_images(towers *m, size_t n, const void *const *in, void *const *out, lk_err *err)
+{
+    size_t rows = m->image_rows ? m->image_rows : n, one = image_floats(m), dim = m->base.card->dim;
+    if (rows == n && in_line(in, n, one * sizeof(float)) &&
+        in_line((const void *const *)out, n, dim * sizeof(float)))
+        return run_image(m, in[0], rows, n, out[0], err);
+    float *values = lk_calloc(rows * one, sizeof *values);
+    float *ret = lk_alloc_array(n * dim, sizeof *ret);
+    lk_code code = LK_OK;
+    for (size_t i = 0; values && i < n; i++)
+        memcpy(values + i * one, in[i], one * sizeof *values);
+    code = values && ret ? run_image(m, values, rows, n, ret, err)
+                         : lk_fail(err, LK_E_NOMEM, "out of memory for the model's input");
+    if (!code)
+        scatter(ret, n, dim, out);
+    lk_free(values);
+    lk_free(ret);
+    return code;
+}
+
 static lk_code towers_embed_images(lk_embedder *e, size_t n, const lk_image *const *images,
                                    float *ret, lk_err *err)
 {
     towers *m = (towers *)e;
-    const lk_card *card = e->card;
-    size_t rows = m->image_rows ? m->image_rows : n, one = 3 * (size_t)card->size * card->size;
-    float *values = lk_alloc_array(rows * one, sizeof *values);
+    size_t one = image_floats(m);
+    const void *in[MAX_BATCH];
+    void *out[MAX_BATCH];
+    lk_batcher_expect(m->batcher, n);
+    float *values = lk_alloc_array(n * one, sizeof *values);
     lk_code code = values ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory for the model's input");
-    for (size_t i = 0; !code && i < n; i += rows) {
-        size_t now = n - i < rows ? n - i : rows;
-        for (size_t k = 0; !code && k < now; k++)
-            code = lk_preprocess(card, images[i + k], m->pixels_first, values + k * one, err);
-        if (!code)
-            code = run_image(m, values, now, ret + i * card->dim, err);
+    for (size_t i = 0; !code && i < n; i++) {
+        in[i] = values + i * one;
+        out[i] = ret + i * e->card->dim;
+        code = lk_preprocess(e->card, images[i], m->pixels_first, values + i * one, err);
     }
+    if (code)
+        lk_batcher_expect_no_more(m->batcher, n);
+    else
+        code = lk_batcher_run(m->batcher, KEY_IMAGE, m->image_rows ? m->image_rows : MAX_BATCH, n,
+                              in, out, err);
     lk_free(values);
     return code;
 }
@@ -121,7 +172,7 @@ static lk_code open_image(towers *m, const lk_card_source *from, lk_err *err)
     size_t rows = m->image_rows ? m->image_rows : 1;
     float *blank = lk_calloc(rows * 3 * card->size * card->size, sizeof *blank);
     float *row = lk_alloc_array(card->dim, sizeof *row);
-    code = blank && row ? run_image(m, blank, 1, row, err)
+    code = blank && row ? run_image(m, blank, rows, 1, row, err)
                         : lk_fail(err, LK_E_NOMEM, "out of memory for the model's input");
     lk_free(blank);
     lk_free(row);
@@ -182,21 +233,24 @@ static lk_code open_tokenizer(towers *m, const lk_card_source *from, lk_err *err
     return code ? code : lk_tokenizer_new(&o, &m->tokenizer, err);
 }
 
-/* Texts that go in together: ids[n][stride], of which a row's first `length` are fed and its first
- * n_tokens stand for text. */
+typedef struct text {
+    const int64_t *ids; /* as many as a text of its kind has, padding behind */
+    size_t n_tokens;
+} text;
+
+/* Texts that go in together: of each the first `length` ids are fed. */
 typedef struct batch {
-    const int64_t *ids;
-    const size_t *n_tokens;
-    size_t n, stride, length;
+    const text *const *texts;
+    size_t n, length;
 } batch;
 
 static int64_t fed(const batch *b, role of, bool mask_all, size_t row, size_t at)
 {
     switch (of) {
     case IDS:
-        return b->ids[row * b->stride + at];
+        return b->texts[row]->ids[at];
     case MASK:
-        return mask_all || at < b->n_tokens[row];
+        return mask_all || at < b->texts[row]->n_tokens;
     case POSITIONS:
         return (int64_t)at;
     default:
@@ -228,7 +282,10 @@ static lk_code run_text(towers *m, const batch *b, float *ret, lk_err *err)
     int64_t shape[2] = {(int64_t)rows, (int64_t)b->length};
     lk_tensor in[LK_MAX_INPUTS];
     void *values[LK_MAX_INPUTS] = {0};
+    size_t n_tokens[MAX_BATCH];
     lk_code code = LK_OK;
+    for (size_t i = 0; i < b->n; i++)
+        n_tokens[i] = b->texts[i]->n_tokens;
     for (size_t i = 0; !code && i < n_in; i++) {
         values[i] = fill(m, b, rows, i);
         in[i] = (lk_tensor){lk_session_input(m->text.session, i)->type, values[i], 2, shape};
@@ -236,7 +293,7 @@ static lk_code run_text(towers *m, const batch *b, float *ret, lk_err *err)
             code = lk_fail(err, LK_E_NOMEM, "out of memory for the model's input");
     }
     if (!code)
-        code = lk_tower_run(&m->text, in, b->n, b->n_tokens, ret, err);
+        code = lk_tower_run(&m->text, in, b->n, n_tokens, ret, err);
     for (size_t i = 0; i < n_in; i++)
         lk_free(values[i]);
     return code;
@@ -248,33 +305,78 @@ static size_t length_of(const towers *m, size_t n_tokens)
                                                      : n_tokens;
 }
 
-/* As many of the texts as can go in together, from the first one on. */
-static size_t together(const towers *m, const size_t *n_tokens, size_t n)
+/* Texts of several callers. */
+static lk_code run_texts(towers *m, size_t length, size_t n, const void *const *in,
+                         void *const *out, lk_err *err)
 {
-    size_t most = m->text_rows ? m->text_rows : MAX_BATCH, i = 1;
-    while (i < n && i < most && n_tokens[i] &&
-           length_of(m, n_tokens[i]) == length_of(m, n_tokens[0]))
-        i++;
-    return i;
+    size_t dim = m->base.card->dim;
+    const text *texts[MAX_BATCH];
+    const batch b = {texts, n, length};
+    for (size_t i = 0; i < n; i++)
+        texts[i] = in[i];
+    if (in_line((const void *const *)out, n, dim * sizeof(float)))
+        return run_text(m, &b, out[0], err);
+    float *ret = lk_alloc_array(n * dim, sizeof *ret);
+    lk_code code = ret ? run_text(m, &b, ret, err)
+                       : lk_fail(err, LK_E_NOMEM, "out of memory for the model's output");
+    if (!code)
+        scatter(ret, n, dim, out);
+    lk_free(ret);
+    return code;
+}
+
+/* Run those of texts[n] that have this length; returns how many there were. */
+static size_t embed_length(towers *m, size_t n, const text *texts, size_t length, float *ret,
+                           lk_code *code, lk_err *err)
+{
+    const void *in[MAX_BATCH];
+    void *out[MAX_BATCH];
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++)
+        if (texts[i].n_tokens && length_of(m, texts[i].n_tokens) == length) {
+            in[k] = &texts[i];
+            out[k++] = ret + i * m->base.card->dim;
+        }
+    *code = lk_batcher_run(m->batcher, length, m->text_rows ? m->text_rows : MAX_BATCH, k, in, out,
+                           err);
+    return k;
+}
+
+/* By length, from the first text of each. What the model knows nothing of becomes zeros. */
+static lk_code embed_encoded(towers *m, size_t n, const text *texts, float *ret, lk_err *err)
+{
+    size_t dim = m->base.card->dim, n_left = n;
+    lk_code code = LK_OK;
+    for (size_t i = 0; !code && i < n; i++) {
+        size_t length = length_of(m, texts[i].n_tokens), before = 0;
+        while (before < i &&
+               (!texts[before].n_tokens || length_of(m, texts[before].n_tokens) != length))
+            before++;
+        if (!texts[i].n_tokens)
+            memset(ret + i * dim, 0, dim * sizeof *ret);
+        else if (before == i)
+            n_left -= embed_length(m, n, texts, length, ret, &code, err);
+    }
+    lk_batcher_expect_no_more(m->batcher, n_left);
+    return code;
 }
 
 static lk_code towers_embed_texts(lk_embedder *e, size_t n, const lk_str *texts, float *ret,
                                   lk_err *err)
 {
     towers *m = (towers *)e;
-    size_t stride = lk_tokenizer_max_tokens(m->tokenizer), n_tokens[MAX_BATCH], now = 1;
+    size_t stride = lk_tokenizer_max_tokens(m->tokenizer);
+    text encoded[MAX_BATCH];
     int64_t *ids = lk_alloc_array(n * stride, sizeof *ids);
     lk_code code = ids ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory for the model's input");
-    for (size_t i = 0; !code && i < n; i++)
-        code = lk_tokenizer_encode(m->tokenizer, texts[i], ids + i * stride, &n_tokens[i], err);
-    for (size_t i = 0; !code && i < n; i += now) {
-        float *rows = ret + i * e->card->dim;
-        now = together(m, n_tokens + i, n - i);
-        batch b = {ids + i * stride, n_tokens + i, now, stride, length_of(m, n_tokens[i])};
-        if (n_tokens[i])
-            code = run_text(m, &b, rows, err);
-        else /* the model knows nothing of it */
-            memset(rows, 0, now * e->card->dim * sizeof *rows);
+    for (size_t i = 0; !code && i < n; i++) {
+        encoded[i].ids = ids + i * stride;
+        code = lk_tokenizer_encode(m->tokenizer, texts[i], ids + i * stride, &encoded[i].n_tokens,
+                                   err);
+    }
+    if (!code) {
+        lk_batcher_expect(m->batcher, n);
+        code = embed_encoded(m, n, encoded, ret, err);
     }
     lk_free(ids);
     return code;
@@ -290,10 +392,11 @@ static lk_code open_text(towers *m, const lk_card_source *from, lk_err *err)
         code = open_tokenizer(m, from, err);
     if (code)
         return code;
-    size_t stride = lk_tokenizer_max_tokens(m->tokenizer), one = 1;
+    size_t stride = lk_tokenizer_max_tokens(m->tokenizer);
     int64_t *blank = lk_calloc(stride, sizeof *blank);
     float *row = lk_alloc_array(card->dim, sizeof *row);
-    batch b = {blank, &one, 1, stride, length_of(m, one)};
+    const text nothing = {blank, 1}, *texts[1] = {&nothing};
+    batch b = {texts, 1, length_of(m, 1)};
     code = blank && row ? run_text(m, &b, row, err)
                         : lk_fail(err, LK_E_NOMEM, "out of memory for the model's input");
     lk_free(blank);
@@ -303,12 +406,34 @@ static lk_code open_text(towers *m, const lk_card_source *from, lk_err *err)
 
 /* ---- the driver ---- */
 
+static lk_code run_batch(void *ctx, uint64_t key, size_t n, const void *const *in, void *const *out,
+                         lk_err *err)
+{
+    return key == KEY_IMAGE ? run_images(ctx, n, in, out, err)
+                            : run_texts(ctx, (size_t)key, n, in, out, err);
+}
+
+/* An accelerator is one, whatever the processors are. */
+static lk_code open_batcher(towers *m, const lk_model_opts *opts, lk_err *err)
+{
+    lk_batcher_opts o;
+    lk_batcher_opts_default(&o);
+    bool on_cpu = !opts->provider || strcmp(opts->provider, "cpu") == 0;
+    o.n_runs = !on_cpu ? 1 : opts->n_threads ? opts->n_threads : lk_os_cpus();
+    o.wait_ms = opts->batch_wait_ms;
+    o.fn = run_batch;
+    o.ctx = m;
+    return lk_batcher_new(&o, &m->batcher, err);
+}
+
 static lk_code towers_open(lk_embedder *e, const lk_card_source *from, const lk_model_opts *opts,
                            lk_err *err)
 {
     towers *m = (towers *)e;
     m->tap = opts->tap;
     lk_code code = lk_onnx_open(opts->runtime, opts->provider, &m->runtime, err);
+    if (!code)
+        code = open_batcher(m, opts, err);
     if (!code && e->card->has_image)
         code = open_image(m, from, err);
     if (!code && e->card->has_text)
@@ -321,12 +446,21 @@ static lk_code towers_open(lk_embedder *e, const lk_card_source *from, const lk_
 static void towers_close(lk_embedder *e)
 {
     towers *m = (towers *)e;
+    lk_batcher_free(m->batcher);
     lk_tower_release(&m->image);
     lk_tower_release(&m->text);
     lk_onnx_close(m->runtime);
     lk_tokenizer_free(m->tokenizer);
     lk_card_file_release(&m->vocab);
     lk_card_file_release(&m->merges);
+}
+
+static void towers_runs(lk_embedder *e, uint64_t *ret_items, uint64_t *ret_runs)
+{
+    lk_batcher_stats s;
+    lk_batcher_stats_of(((towers *)e)->batcher, &s);
+    *ret_items = s.items;
+    *ret_runs = s.runs;
 }
 
 const lk_model_driver lk_model_towers = {
@@ -337,4 +471,5 @@ const lk_model_driver lk_model_towers = {
     .close = towers_close,
     .embed_images = towers_embed_images,
     .embed_texts = towers_embed_texts,
+    .runs = towers_runs,
 };

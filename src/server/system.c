@@ -122,17 +122,21 @@ static void write_gauges(lk_server *s, const lk_stats *st, lk_buf *out)
     const struct {
         const char *name, *help;
         uint64_t n;
-    } cache[] = {
-        {"hits", "Embeddings that were not made anew.", st->embed_hits},
-        {"misses", "Embeddings that the model had to make.", st->embed_misses},
-        {"shared", "Hits that waited for the run of another request.", st->embed_shared},
+    } counters[] = {
+        {"embed_cache_hits", "Embeddings that were not made anew.", st->embed_hits},
+        {"embed_cache_misses", "Embeddings that the model had to make.", st->embed_misses},
+        {"embed_cache_shared", "Hits that waited for the run of another request.",
+         st->embed_shared},
+        {"model_embeddings", "Embeddings that the model made.", st->model_items},
+        {"model_runs", "Runs of the model, each for one embedding or several.", st->model_runs},
     };
-    for (size_t i = 0; i < LK_ARRAY_LEN(cache); i++)
+    for (size_t i = 0; i < LK_ARRAY_LEN(counters); i++)
         lk_buf_printf(out,
-                      "# HELP lookalike_embed_cache_%s_total %s\n"
-                      "# TYPE lookalike_embed_cache_%s_total counter\n"
-                      "lookalike_embed_cache_%s_total %" PRIu64 "\n",
-                      cache[i].name, cache[i].help, cache[i].name, cache[i].name, cache[i].n);
+                      "# HELP lookalike_%s_total %s\n"
+                      "# TYPE lookalike_%s_total counter\n"
+                      "lookalike_%s_total %" PRIu64 "\n",
+                      counters[i].name, counters[i].help, counters[i].name, counters[i].name,
+                      counters[i].n);
     lk_gauge_write(out, "lookalike_embed_cache_entries", "Embeddings kept.",
                    (double)st->embed_entries);
     lk_gauge_write(out, "lookalike_embed_cache_bytes", "Memory they take.",

@@ -10,6 +10,7 @@
 
 #include "base/embed.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "model/model.h"
 #include "model/onnx.h"
 
@@ -277,6 +278,18 @@ static void missing_and_linked_files_are_refused(void **state)
     test_has(err.text, "no-such-model");
     o.provider = "abacus";
     test_code(lk_model_open("mini", &o, &m, &err), LK_E_INVALID);
+    static const char *const accelerators[] = {"cuda", "tensorrt"};
+    for (size_t i = 0; i < LK_ARRAY_LEN(accelerators); i++) {
+        o.provider = accelerators[i];
+        lk_code code = lk_model_open("mini", &o, &m, &err);
+        if (code == LK_OK) { /* this machine has one */
+            lk_model_close(m);
+            continue;
+        }
+        if (code == LK_E_UNSUPPORTED)
+            test_has(err.text, "--onnxruntime names the library");
+        test_has(err.text, accelerators[i][0] == 'c' ? "UDA" : "ensor");
+    }
     o.provider = NULL;
     o.runtime = "/nonexistent/libonnxruntime.so";
     test_code(lk_model_open("mini", &o, &m, &err), LK_E_NOT_FOUND);
@@ -357,6 +370,87 @@ static int start(void **state)
     return 0;
 }
 
+/* ---- runs that are shared ---- */
+
+enum { CALLERS = 8, ROUNDS = 6 };
+
+typedef struct caller {
+    lk_model *m;
+    size_t nth;
+    const float (*want)[MINI_DIM];
+    double worst;
+    lk_code code;
+    lk_thread *thread;
+} caller;
+
+static void draw(size_t nth, lk_image *ret)
+{
+    lk_err err;
+    test_ok(lk_image_new(ret, 160, 120, &err), &err);
+    for (size_t i = 0; i < (size_t)160 * 120 * 3; i++)
+        ret->px[i] = (unsigned char)((i / 480 + nth * 37) * (i % (nth + 3) + 1) + i % 480 / 2);
+}
+
+static void embed_in_turn(void *ctx)
+{
+    caller *c = ctx;
+    for (size_t round = 0; round < ROUNDS; round++) {
+        size_t nth = (c->nth + round) % CALLERS;
+        float v[MINI_DIM];
+        lk_image im;
+        const lk_image *one = &im;
+        lk_err err;
+        draw(nth, &im);
+        lk_code code = lk_model_embed_images(c->m, 1, &one, v, &err);
+        c->code = c->code ? c->code : code;
+        for (size_t i = 0; i < MINI_DIM; i++)
+            c->worst = fmax(c->worst, fabs((double)v[i] - (double)c->want[nth][i]));
+        lk_image_release(&im);
+    }
+}
+
+/* 2^-20 of a unit vector: only the order of a few additions may differ. */
+#define SHARED_BOUND 1e-6
+
+static void pictures_of_several_callers_share_runs_and_keep_their_vectors(void **state)
+{
+    (void)state;
+    static float want[CALLERS][MINI_DIM];
+    caller c[CALLERS];
+    lk_model *m = NULL;
+    lk_model_opts o;
+    lk_err err;
+    uint64_t items[2], runs[2];
+    lk_model_opts_default(&o);
+    o.n_threads = 1;
+    o.batch_wait_ms = 200;
+    test_ok(lk_model_open("mini", &o, &m, &err), &err);
+    for (size_t i = 0; i < CALLERS; i++) {
+        lk_image im;
+        const lk_image *one = &im;
+        draw(i, &im);
+        test_ok(lk_model_embed_images(m, 1, &one, want[i], &err), &err);
+        lk_image_release(&im);
+    }
+    lk_model_runs(m, &items[0], &runs[0]);
+    for (size_t i = 0; i < CALLERS; i++) {
+        c[i] = (caller){.m = m, .nth = i, .want = (const float(*)[MINI_DIM])want};
+        test_ok(lk_thread_start(&c[i].thread, "caller", embed_in_turn, &c[i], &err), &err);
+    }
+    for (size_t i = 0; i < CALLERS; i++) {
+        lk_thread_join(c[i].thread);
+        assert_int_equal(c[i].code, LK_OK);
+        if (!(c[i].worst <= SHARED_BOUND))
+            fail_msg("a number of a vector is off by %g", c[i].worst);
+    }
+    lk_model_runs(m, &items[1], &runs[1]);
+    assert_int_equal(items[1] - items[0], CALLERS * ROUNDS);
+    if (runs[1] - runs[0] >= CALLERS * ROUNDS)
+        fail_msg("%d pictures took %d runs", CALLERS * ROUNDS, (int)(runs[1] - runs[0]));
+    print_message("%d pictures in %d runs\n", CALLERS * ROUNDS, (int)(runs[1] - runs[0]));
+    lk_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +465,7 @@ int main(void)
         cmocka_unit_test(hostile_model_bytes_never_crash),
         cmocka_unit_test(weights_in_other_files_are_seen),
         cmocka_unit_test(the_bundled_model_is_listed_and_keyed),
+        cmocka_unit_test(pictures_of_several_callers_share_runs_and_keep_their_vectors),
     };
     return cmocka_run_group_tests(tests, start, NULL);
 }
