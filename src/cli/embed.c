@@ -135,7 +135,7 @@ static lk_code write_vectors(embedding *m, lk_engine *e, lk_buf *out, lk_err *er
     lk_model_seen model;
     bool json = m->o->common.json, each = m->o->each;
     size_t step = each ? 1 : m->n, dim = 0;
-    lk_code code = lk_engine_model_of(e, &model, err);
+    lk_code code = lk_engine_model_of(e, &m->a, &model, err);
     if (!code && json) {
         lk_jw_init(&w, out);
         lk_jw_obj(&w);

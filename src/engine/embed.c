@@ -27,6 +27,7 @@ static lk_code unit(float *v, size_t dim, const char *field, lk_err *err)
 
 typedef struct run {
     lk_engine *e;
+    lk_space *space;
     lk_model *model;
     lk_str text;
     lk_blob bytes;         /* of a picture to decode */
@@ -44,7 +45,7 @@ static lk_code embed_seen(const run *r, const lk_image *im, float *ret, lk_err *
     float norm = 0;
     lk_code code = lk_model_embed_measured(r->model, 1, &im, ret, &norm, err);
     if (!code)
-        lk_drift_see(&r->e->drift, (double)norm, ret);
+        lk_drift_see(&r->space->drift, (double)norm, ret);
     return code;
 }
 
@@ -75,19 +76,27 @@ static lk_code cached(run *r, lk_tower tower, const lk_sha256 *content, lk_embed
     return code ? code : lk_embed_cache_get(r->e->cache, &key, mi->dim, fn, r, ret, err);
 }
 
-lk_code lk_engine_embed_decoded(lk_engine *e, const lk_sha256 *sha256, const lk_image *im,
-                                float *ret, lk_err *err)
+lk_code lk_space_embed_decoded(lk_engine *e, lk_space *sp, const lk_sha256 *sha256,
+                               const lk_image *im, float *ret, lk_err *err)
 {
-    run r = {.e = e, .image = im};
-    lk_code code = lk_engine_model(e, &r.model, err);
+    run r = {.e = e, .space = sp, .image = im};
+    lk_code code = lk_space_model(e, sp, &r.model, err);
     return code ? code : cached(&r, LK_TOWER_IMAGE, sha256, run_image, ret, err);
 }
 
-static lk_code embed_bytes(lk_engine *e, lk_tower tower, lk_blob bytes, float *ret, lk_err *err)
+/* Where a question is asked. */
+typedef struct asking {
+    lk_engine *e;
+    lk_space *space;
+    size_t dim;
+} asking;
+
+static lk_code embed_bytes(const asking *q, lk_tower tower, lk_blob bytes, float *ret, lk_err *err)
 {
-    run r = {.e = e, .bytes = bytes, .text = {(const char *)bytes.p, bytes.n}};
+    run r = {
+        .e = q->e, .space = q->space, .bytes = bytes, .text = {(const char *)bytes.p, bytes.n}};
     lk_sha256 content;
-    lk_code code = lk_engine_model(e, &r.model, err);
+    lk_code code = lk_space_model(q->e, q->space, &r.model, err);
     if (!code)
         code = lk_sha256_of(bytes.p, bytes.n, &content, err);
     return code ? code
@@ -95,25 +104,24 @@ static lk_code embed_bytes(lk_engine *e, lk_tower tower, lk_blob bytes, float *r
                          err);
 }
 
-static lk_code embed_text(lk_engine *e, lk_str text, float *ret, lk_err *err)
+static lk_code embed_text(const asking *q, lk_str text, float *ret, lk_err *err)
 {
     lk_blob bytes = {(const unsigned char *)text.p, text.n};
-    return embed_bytes(e, LK_TOWER_TEXT, bytes, ret, err);
+    return embed_bytes(q, LK_TOWER_TEXT, bytes, ret, err);
 }
 
 /* The mean direction of several prompts. */
-static lk_code embed_prompts(lk_engine *e, const lk_query_part *p, size_t dim, float *ret,
-                             lk_err *err)
+static lk_code embed_prompts(const asking *q, const lk_query_part *p, float *ret, lk_err *err)
 {
     if (p->n_prompts > LK_MAX_PROMPTS)
         return lk_fail_field(err, LK_E_INVALID, "text", "a part has at most %d prompts, not %zu",
                              LK_MAX_PROMPTS, p->n_prompts);
-    float *one = lk_alloc_array(dim, sizeof *one);
+    float *one = lk_alloc_array(q->dim, sizeof *one);
     lk_code code = one ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory for an embedding");
-    memset(ret, 0, dim * sizeof *ret);
+    memset(ret, 0, q->dim * sizeof *ret);
     for (size_t i = 0; !code && i < p->n_prompts; i++) {
-        code = embed_text(e, p->prompts[i], one, err);
-        for (size_t j = 0; !code && j < dim; j++)
+        code = embed_text(q, p->prompts[i], one, err);
+        for (size_t j = 0; !code && j < q->dim; j++)
             ret[j] += one[j];
     }
     lk_free(one);
@@ -134,11 +142,11 @@ static lk_code given_vector(const lk_query_part *p, size_t dim, float *ret, lk_e
     return LK_OK;
 }
 
-static lk_code stored_vector(lk_engine *e, lk_str id, float *ret, lk_err *err)
+static lk_code stored_vector(const lk_space *sp, lk_str id, float *ret, lk_err *err)
 {
-    if (!e->vectors)
+    if (!sp->vectors)
         return lk_fail_field(err, LK_E_NOT_FOUND, "id", "there is no collection to find it in");
-    lk_code code = lk_vectors_get(e->vectors, id, ret, err);
+    lk_code code = lk_vectors_get(sp->vectors, id, ret, err);
     if (code == LK_E_NOT_FOUND)
         return lk_fail_field(err, code, "id", "there is no image \"%.*s\"",
                              (int)(id.n < 128 ? id.n : 128), id.p);
@@ -147,74 +155,81 @@ static lk_code stored_vector(lk_engine *e, lk_str id, float *ret, lk_err *err)
 
 /* ---- the sum ---- */
 
-static lk_code embed_part(lk_engine *e, const lk_query_part *p, size_t dim, float *ret, lk_err *err)
+static lk_code embed_part(const asking *q, const lk_query_part *p, float *ret, lk_err *err)
 {
     lk_code code = LK_OK;
     switch (p->kind) {
     case LK_PART_TEXT:
-        code = p->n_prompts ? embed_prompts(e, p, dim, ret, err) : embed_text(e, p->text, ret, err);
+        code = p->n_prompts ? embed_prompts(q, p, ret, err) : embed_text(q, p->text, ret, err);
         break;
     case LK_PART_IMAGE:
-        code = embed_bytes(e, LK_TOWER_IMAGE, p->bytes, ret, err);
+        code = embed_bytes(q, LK_TOWER_IMAGE, p->bytes, ret, err);
         break;
     case LK_PART_ID:
-        code = stored_vector(e, p->text, ret, err);
+        code = stored_vector(q->space, p->text, ret, err);
         break;
     case LK_PART_VECTOR:
-        code = given_vector(p, dim, ret, err);
+        code = given_vector(p, q->dim, ret, err);
         break;
     }
-    return code ? code : unit(ret, dim, "vector", err);
+    return code ? code : unit(ret, q->dim, "vector", err);
 }
 
-static lk_code add_parts(lk_engine *e, const lk_query_part *parts, size_t n, size_t dim, float *one,
+static lk_code add_parts(const asking *q, const lk_query_part *parts, size_t n, float *one,
                          float *sum, lk_err *err)
 {
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(parts[i].weight) || parts[i].weight == 0)
             return lk_fail_field(err, LK_E_INVALID, "weight", "a weight is a number other than 0");
-        lk_code code = embed_part(e, &parts[i], dim, one, err);
+        lk_code code = embed_part(q, &parts[i], one, err);
         if (code)
             return code;
-        for (size_t j = 0; j < dim; j++)
+        for (size_t j = 0; j < q->dim; j++)
             sum[j] += parts[i].weight * one[j];
     }
-    if (unit(sum, dim, "query", NULL))
+    if (unit(sum, q->dim, "query", NULL))
         return lk_fail_field(err, LK_E_INVALID, "query", "the parts of the query cancel out");
     return LK_OK;
 }
 
-/* Asked of the vectors where there are any: that needs no model to be loaded. */
-static lk_code find_dim(lk_engine *e, size_t *ret, lk_err *err)
+/* Known of a collection without its model being loaded. */
+static lk_code find_dim(lk_engine *e, lk_space *sp, size_t *ret, lk_err *err)
 {
-    lk_vectors_info info = {0};
     lk_model *m = NULL;
-    lk_code code =
-        e->vectors ? lk_vectors_info_of(e->vectors, &info, err) : lk_engine_model(e, &m, err);
+    lk_code code = sp->vectors ? LK_OK : lk_space_model(e, sp, &m, err);
     if (!code)
-        *ret = e->vectors ? info.dim : lk_model_info_of(m)->dim;
+        *ret = sp->vectors ? sp->dim : lk_model_info_of(m)->dim;
+    return code;
+}
+
+lk_code lk_space_embed(lk_engine *e, lk_space *sp, const lk_query_part *parts, size_t n,
+                       lk_arena *into, const float **ret, size_t *ret_dim, lk_err *err)
+{
+    asking q = {.e = e, .space = sp};
+    if (n < 1 || n > LK_MAX_QUERY_PARTS)
+        return lk_fail_field(err, LK_E_INVALID, "query",
+                             n ? "a query has at most %d parts, not %zu"
+                               : "there is nothing to search for (at most %d parts, %zu given)",
+                             LK_MAX_QUERY_PARTS, n);
+    lk_code code = find_dim(e, sp, &q.dim, err);
+    if (code)
+        return code;
+    float *sum = lk_arena_zalloc(into, q.dim * 2, sizeof *sum);
+    if (!sum)
+        return lk_fail(err, LK_E_NOMEM, "out of memory for the query");
+    code = add_parts(&q, parts, n, sum + q.dim, sum, err);
+    if (!code) {
+        *ret = sum;
+        *ret_dim = q.dim;
+    }
     return code;
 }
 
 lk_code lk_engine_embed(lk_engine *e, const lk_query_part *parts, size_t n, lk_arena *into,
                         const float **ret, size_t *ret_dim, lk_err *err)
 {
-    size_t dim = 0;
-    if (n < 1 || n > LK_MAX_QUERY_PARTS)
-        return lk_fail_field(err, LK_E_INVALID, "query",
-                             n ? "a query has at most %d parts, not %zu"
-                               : "there is nothing to search for (at most %d parts, %zu given)",
-                             LK_MAX_QUERY_PARTS, n);
-    lk_code code = find_dim(e, &dim, err);
-    if (code)
-        return code;
-    float *sum = lk_arena_zalloc(into, dim * 2, sizeof *sum);
-    if (!sum)
-        return lk_fail(err, LK_E_NOMEM, "out of memory for the query");
-    code = add_parts(e, parts, n, dim, sum + dim, sum, err);
-    if (!code) {
-        *ret = sum;
-        *ret_dim = dim;
-    }
+    lk_space *sp = lk_space_pin(e);
+    lk_code code = lk_space_embed(e, sp, parts, n, into, ret, ret_dim, err);
+    lk_space_unpin(e, sp);
     return code;
 }

@@ -223,10 +223,14 @@ typedef struct lk_model_seen {
     const char *name, *version, *describe;
     size_t dim;
     bool has_image, has_text;
+    unsigned turn; /* how many models the engine's collection had before it */
 } lk_model_seen;
 
-/* The model that embeds, loaded if it is not yet. The texts live as long as e. */
-LK_CHECK lk_code lk_engine_model_of(lk_engine *e, lk_model_seen *ret, lk_err *err);
+/* The model that embeds, loaded if it is not yet; the texts into the arena. */
+LK_CHECK lk_code lk_engine_model_of(lk_engine *e, lk_arena *into, lk_model_seen *ret, lk_err *err);
+/* LK_E_BUSY when the collection was moved to another model since: vectors made meanwhile may be of
+ * both. */
+LK_CHECK lk_code lk_engine_model_still(lk_engine *e, const lk_model_seen *m, lk_err *err);
 
 typedef enum lk_canary_state {
     LK_CANARY_UNTESTED,

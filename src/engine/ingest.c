@@ -62,15 +62,26 @@ static void look(void *ctx)
 typedef struct insight {
     const lk_model_info *model;
     float *vector;
+    float *other; /* of the second space while it is being filled; NULL: to be filled in later */
     float probs[LK_MAX_LABELS];
     size_t best; /* label */
 } insight;
 
-static lk_code understand(lk_engine *e, const lk_sha256 *sha256, const lk_image *im, lk_arena *into,
-                          looks *l, insight *ret, lk_err *err)
+/* A picture that the second model cannot see is a matter for the migration, not for who adds it. */
+static void understand_otherwise(lk_engine *e, const lk_sha256 *sha256, const lk_image *im,
+                                 lk_arena *into, insight *ret)
+{
+    lk_space *other = e->spaces.other;
+    float *v = e->spaces.both ? lk_arena_zalloc(into, other->dim, sizeof *v) : NULL;
+    if (v && !lk_space_embed_decoded(e, other, sha256, im, v, NULL))
+        ret->other = v;
+}
+
+static lk_code understand(lk_engine *e, lk_space *sp, const lk_sha256 *sha256, const lk_image *im,
+                          lk_arena *into, looks *l, insight *ret, lk_err *err)
 {
     lk_model *m = NULL;
-    lk_code code = lk_engine_model(e, &m, err);
+    lk_code code = lk_space_model(e, sp, &m, err);
     if (code)
         return code;
     ret->model = lk_model_info_of(m);
@@ -82,7 +93,9 @@ static lk_code understand(lk_engine *e, const lk_sha256 *sha256, const lk_image 
     lk_wait_group_add(&l->done, 1);
     if (!alone || !lk_pool_try_run(e->side, look, l))
         look(l);
-    code = lk_engine_embed_decoded(e, sha256, im, ret->vector, err);
+    code = lk_space_embed_decoded(e, sp, sha256, im, ret->vector, err);
+    if (!code)
+        understand_otherwise(e, sha256, im, into, ret);
     if (!code && ret->model->n_labels > 0)
         code = lk_model_classify(m, ret->vector, ret->probs, err);
     lk_wait_group_wait(&l->done);
@@ -263,12 +276,30 @@ static lk_code write_doc(const lk_engine *e, const lk_add *add, const naming *nm
     return lk_buf_check(out, err);
 }
 
+/* S3, before the record changes. */
+static lk_code leave_other(lk_engine *e, lk_str id, lk_err *err)
+{
+    size_t n = 0;
+    return e->spaces.other ? lk_vectors_delete(e->spaces.other->vectors, 1, &id, &n, err) : LK_OK;
+}
+
+/* And after it, when the record was put. What is missing then, the migration fills in. */
+static void enter_other(lk_engine *e, const lk_vector_row *row, const float *vector, bool put)
+{
+    lk_vector_row other = *row;
+    other.vector = vector;
+    if (e->spaces.other &&
+        (!put || !vector || lk_vectors_upsert(e->spaces.other->vectors, 1, &other, NULL)))
+        atomic_fetch_add(&e->spaces.behind, 1);
+}
+
 /* I1: object, vector, record. */
-static lk_code commit(lk_engine *e, const lk_add *add, const looks *l, const float *vector,
-                      const lk_record_row *row, bool replace, lk_arena *into, lk_err *err)
+static lk_code commit(lk_engine *e, const lk_space *sp, const lk_add *add, const looks *l,
+                      const insight *in, const lk_record_row *row, bool replace, lk_arena *into,
+                      lk_err *err)
 {
     char variant[16];
-    lk_vector_row vrow = {.id = row->id, .vector = vector};
+    lk_vector_row vrow = {.id = row->id, .vector = in->vector};
     lk_attr *attrs = NULL;
     lk_code code = lk_record_attrs(row->doc, into, &attrs, &vrow.n_attrs, err);
     if (code)
@@ -282,9 +313,12 @@ static lk_code commit(lk_engine *e, const lk_add *add, const looks *l, const flo
         code = lk_objects_put(e->objects, &row->object, variant,
                               (lk_blob){(const unsigned char *)l->thumb.p, l->thumb.n}, true, err);
     if (!code)
-        code = lk_vectors_upsert(e->vectors, 1, &vrow, err);
+        code = leave_other(e, row->id, err);
+    if (!code)
+        code = lk_vectors_upsert(sp->vectors, 1, &vrow, err);
     if (!code)
         code = lk_records_put(e->records, 1, row, replace, err);
+    enter_other(e, &vrow, in->other, code == LK_OK);
     return code;
 }
 
@@ -325,8 +359,8 @@ static lk_code duplicate_of(lk_engine *e, const naming *nm, lk_arena *into, lk_a
 }
 
 /* The part under the keys of the id and the object. *old_object is what a replaced record held. */
-static lk_code store(lk_engine *e, const lk_add *add, const naming *nm, const looks *l,
-                     const insight *in, lk_str doc, lk_arena *into, lk_added *ret,
+static lk_code store(lk_engine *e, const lk_space *sp, const lk_add *add, const naming *nm,
+                     const looks *l, const insight *in, lk_str doc, lk_arena *into, lk_added *ret,
                      lk_sha256 *old_object, lk_err *err)
 {
     lk_record_row was, row = {nm->id, nm->sha, nm->created_ms, doc};
@@ -338,7 +372,7 @@ static lk_code store(lk_engine *e, const lk_add *add, const naming *nm, const lo
         ret->status = LK_ADD_DUPLICATE;
         return lk_record_of_row(&was, into, &ret->record, err);
     }
-    code = commit(e, add, l, in->vector, &row, replace, into, err);
+    code = commit(e, sp, add, l, in, &row, replace, into, err);
     if (code)
         return code;
     *old_object = replace ? was.object : nm->sha;
@@ -346,8 +380,9 @@ static lk_code store(lk_engine *e, const lk_add *add, const naming *nm, const lo
     return lk_record_of_row(&row, into, &ret->record, err);
 }
 
-static lk_code add_new(lk_engine *e, const lk_add *add, naming *nm, lk_arena *into, lk_added *ret,
-                       lk_err *err)
+/* In the gate. */
+static lk_code add_new(lk_engine *e, lk_space *sp, const lk_add *add, naming *nm, lk_arena *into,
+                       lk_added *ret, lk_err *err)
 {
     lk_image_limits limits = lk_engine_limits(e);
     lk_picture pic = {0};
@@ -360,7 +395,7 @@ static lk_code add_new(lk_engine *e, const lk_add *add, naming *nm, lk_arena *in
     lk_buf_init(&doc, LK_MAX_RECORD_BYTES);
     lk_code code = lk_picture_decode(add->bytes, &limits, e->opts.keep_gps, &pic, err);
     if (!code)
-        code = understand(e, &nm->sha, &pic.image, into, &l, &in, err);
+        code = understand(e, sp, &nm->sha, &pic.image, into, &l, &in, err);
     nm->now_ms = lk_wall_ms();
     nm->created_ms = add->created_ms      ? add->created_ms
                      : pic.exif.has_taken ? pic.exif.taken_ms
@@ -374,7 +409,7 @@ static lk_code add_new(lk_engine *e, const lk_add *add, naming *nm, lk_arena *in
         uint64_t keys[2] = {lk_keylock_hash('i', nm->id.p, nm->id.n),
                             lk_keylock_hash('o', nm->sha.b, sizeof nm->sha.b)};
         lk_keylock_take(&e->keys, keys, 2);
-        code = store(e, add, nm, &l, &in, text, into, ret, &old_object, err);
+        code = store(e, sp, add, nm, &l, &in, text, into, ret, &old_object, err);
         lk_keylock_give(&e->keys, keys, 2);
     }
     if (!code && memcmp(&old_object, &nm->sha, sizeof nm->sha) != 0)
@@ -407,7 +442,9 @@ lk_code lk_engine_add(lk_engine *e, const lk_add *add, lk_arena *into, lk_added 
     if (!nm.id.p)
         return lk_fail(err, LK_E_NOMEM, "out of memory for an id");
     atomic_fetch_add_explicit(&e->adding, 1, memory_order_relaxed);
-    code = add_new(e, add, &nm, into, ret, err);
+    lk_space *sp = lk_gate_enter(e);
+    code = add_new(e, sp, add, &nm, into, ret, err);
+    lk_gate_leave(e);
     atomic_fetch_sub_explicit(&e->adding, 1, memory_order_relaxed);
     ret->took_us = (lk_now_ns() - start_ns) / 1000;
     return code;

@@ -5,9 +5,9 @@
 #include <stdatomic.h>
 
 #include "base/thread.h"
-#include "engine/drift.h"
 #include "engine/engine.h"
 #include "engine/keylock.h"
+#include "engine/space.h"
 #include "image/image.h"
 #include "model/embed_cache.h"
 #include "model/model.h"
@@ -17,20 +17,17 @@
 
 struct lk_engine {
     lk_engine_opts opts;
-    char *data_dir, *models_dir, *model_name; /* ours */
+    char *data_dir, *models_dir; /* ours */
     int lock_fd;
     lk_records *records;
     lk_objects *objects;
-    lk_vectors *vectors;
     lk_pool *side;   /* colours, hash and thumbnail of a picture while its caller embeds */
     lk_keylock keys; /* ids and objects that are being written */
     unsigned n_cpus;
     atomic_uint adding; /* pictures in flight */
     atomic_bool dirty;  /* the marker of unfinished writes stands in the folder */
 
-    lk_mutex model_lock; /* loads once, on first use */
-    lk_model *model;
-    lk_drift drift; /* of its embeddings; there once it is loaded */
+    lk_spaces spaces;
     lk_embed_cache *cache;
 
     lk_mutex stats_lock;
@@ -38,14 +35,14 @@ struct lk_engine {
     lk_self_test self_test; /* the last */
 };
 
-/* The collection's model, loaded at the first call. */
-LK_CHECK lk_code lk_engine_model(lk_engine *e, lk_model **ret, lk_err *err);
-
 /* The embedding of a decoded picture whose file has this SHA-256, out of the cache when it is
  * there.
  */
-LK_CHECK lk_code lk_engine_embed_decoded(lk_engine *e, const lk_sha256 *sha256, const lk_image *im,
-                                         float *ret, lk_err *err);
+LK_CHECK lk_code lk_space_embed_decoded(lk_engine *e, lk_space *sp, const lk_sha256 *sha256,
+                                        const lk_image *im, float *ret, lk_err *err);
+/* lk_engine_embed in this space. */
+LK_CHECK lk_code lk_space_embed(lk_engine *e, lk_space *sp, const lk_query_part *parts, size_t n,
+                                lk_arena *into, const float **ret, size_t *ret_dim, lk_err *err);
 
 /* Leave the marker that makes the next open sweep, before the first write of a session. */
 LK_CHECK lk_code lk_engine_mark_dirty(lk_engine *e, lk_err *err);
@@ -70,11 +67,11 @@ LK_CHECK lk_code lk_record_attrs(lk_str doc, lk_arena *into, lk_attr **ret, size
                                  lk_err *err);
 
 /* Every field that filters may name now: the built-in ones and the metadata seen so far. */
-LK_CHECK lk_code lk_engine_schema(lk_engine *e, lk_arena *into, lk_schema *ret, lk_err *err);
+LK_CHECK lk_code lk_space_schema(const lk_space *sp, lk_arena *into, lk_schema *ret, lk_err *err);
 
 /* Parse and check a filter; an empty text gives NULL. */
-LK_CHECK lk_code lk_engine_filter(lk_engine *e, lk_str text, lk_arena *into, const lk_filter **ret,
-                                  lk_err *err);
+LK_CHECK lk_code lk_space_filter(const lk_space *sp, lk_str text, lk_arena *into,
+                                 const lk_filter **ret, lk_err *err);
 
 /* Is a checked filter true of this document? */
 LK_CHECK lk_code lk_record_match(const lk_filter *f, lk_str doc, bool *ret, lk_err *err);

@@ -69,8 +69,19 @@ static lk_code patched_doc(lk_str old, const lk_jval *patch, lk_buf *out, lk_err
     return lk_buf_check(out, err);
 }
 
-static lk_code apply_patch(lk_engine *e, lk_str id, const lk_jval *patch, lk_arena *into,
-                           lk_record *ret, lk_err *err)
+/* What filters see of a picture, in both spaces; the second one need not have it. */
+static lk_code put_attrs(lk_engine *e, const lk_space *sp, const lk_vector_row *row, lk_err *err)
+{
+    lk_code code = lk_vectors_upsert(sp->vectors, 1, row, err);
+    if (!code && e->spaces.other) {
+        code = lk_vectors_upsert(e->spaces.other->vectors, 1, row, err);
+        code = code == LK_E_NOT_FOUND ? LK_OK : code;
+    }
+    return code;
+}
+
+static lk_code apply_patch(lk_engine *e, const lk_space *sp, lk_str id, const lk_jval *patch,
+                           lk_arena *into, lk_record *ret, lk_err *err)
 {
     lk_record_row row;
     lk_record now;
@@ -92,7 +103,7 @@ static lk_code apply_patch(lk_engine *e, lk_str id, const lk_jval *patch, lk_are
     if (!code)
         code = lk_engine_mark_dirty(e, err);
     if (!code)
-        code = lk_vectors_upsert(e->vectors, 1, &vrow, err);
+        code = put_attrs(e, sp, &vrow, err);
     if (!code)
         code = lk_records_put(e->records, 1, &row, true, err);
     if (!code)
@@ -109,9 +120,11 @@ lk_code lk_engine_patch(lk_engine *e, lk_str id, lk_str patch, lk_arena *into, l
     lk_code code = lk_record_parse_meta(patch, &json, err);
     if (code)
         return code;
+    const lk_space *sp = lk_gate_enter(e);
     lk_keylock_take(&e->keys, &key, 1);
-    code = apply_patch(e, id, lk_json_root(json), into, ret, err);
+    code = apply_patch(e, sp, id, lk_json_root(json), into, ret, err);
     lk_keylock_give(&e->keys, &key, 1);
+    lk_gate_leave(e);
     lk_json_free(json);
     return code;
 }
@@ -133,7 +146,8 @@ lk_code lk_engine_drop_object(lk_engine *e, const lk_sha256 *key, lk_err *err)
     return code;
 }
 
-lk_code lk_engine_delete(lk_engine *e, lk_str id, lk_err *err)
+/* In the gate. */
+static lk_code delete_one(lk_engine *e, const lk_space *sp, lk_str id, lk_err *err)
 {
     lk_arena a;
     lk_record r;
@@ -147,11 +161,21 @@ lk_code lk_engine_delete(lk_engine *e, lk_str id, lk_err *err)
     if (!code)
         code = lk_records_delete(e->records, 1, &id, &n, err);
     if (!code)
-        code = lk_vectors_delete(e->vectors, 1, &id, &n, err);
+        code = lk_vectors_delete(sp->vectors, 1, &id, &n, err);
+    if (!code && e->spaces.other)
+        code = lk_vectors_delete(e->spaces.other->vectors, 1, &id, &n, err);
     lk_keylock_give(&e->keys, &key, 1);
     if (!code)
         code = lk_engine_drop_object(e, &r.sha256, err);
     lk_arena_release(&a);
+    return code;
+}
+
+lk_code lk_engine_delete(lk_engine *e, lk_str id, lk_err *err)
+{
+    const lk_space *sp = lk_gate_enter(e);
+    lk_code code = delete_one(e, sp, id, err);
+    lk_gate_leave(e);
     return code;
 }
 
@@ -163,21 +187,23 @@ lk_code lk_engine_delete_where(lk_engine *e, lk_str filter, uint64_t *ret_delete
     if (lk_str_trim(filter).n == 0)
         return lk_fail_field(err, LK_E_INVALID, "filter",
                              "an empty filter would delete everything");
+    const lk_space *sp = lk_gate_enter(e);
     lk_arena_init(&a, 0);
-    lk_code code = lk_engine_filter(e, filter, &a, &f, err);
+    lk_code code = lk_space_filter(sp, filter, &a, &f, err);
     do {
         lk_str *ids = NULL;
         size_t n = 0;
         if (!code)
-            code = lk_vectors_scan(e->vectors, f, 1000, &cursor, &a, &ids, &n, err);
+            code = lk_vectors_scan(sp->vectors, f, 1000, &cursor, &a, &ids, &n, err);
         for (size_t i = 0; !code && i < n; i++) {
-            code = lk_engine_delete(e, ids[i], err);
+            code = delete_one(e, sp, ids[i], err);
             deleted += code == LK_OK;
             if (code == LK_E_NOT_FOUND) /* somebody else was quicker */
                 code = LK_OK;
         }
     } while (!code && cursor);
     lk_arena_release(&a);
+    lk_gate_leave(e);
     *ret_deleted = deleted;
     return code;
 }
@@ -254,7 +280,9 @@ lk_code lk_engine_list(lk_engine *e, lk_str cursor, size_t limit, lk_str filter,
     lk_record *out = lk_arena_zalloc(into, limit, sizeof *out);
     if (!out)
         return lk_fail(err, LK_E_NOMEM, "out of memory for a list");
-    lk_code code = lk_engine_filter(e, filter, into, &f, err);
+    lk_space *sp = lk_space_pin(e);
+    lk_code code = lk_space_filter(sp, filter, into, &f, err);
+    lk_space_unpin(e, sp);
     do {
         lk_record_row *rows = NULL;
         size_t n_rows = 0;

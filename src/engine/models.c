@@ -125,13 +125,13 @@ lk_code lk_engine_model_add(const lk_engine_opts *opts, const char *dir, const c
     return code;
 }
 
-/* The name that the data folder's collection was made with, or an empty one. */
-static lk_code bound_model(const lk_engine_opts *o, lk_arena *a, lk_str *ret, lk_err *err)
+/* Does the data folder's collection live in vectors of this model, or keep some? */
+static lk_code is_needed(const lk_engine_opts *o, const char *name, bool *ret, lk_err *err)
 {
     char path[PATH_MAX];
     int lock = -1, n = snprintf(path, sizeof path, "%s/records.db", o->data_dir);
     lk_records *r = NULL;
-    *ret = (lk_str){"", 0};
+    *ret = false;
     if (n < 0 || (size_t)n >= sizeof path || !lk_os_exists(path))
         return LK_OK;
     snprintf(path, sizeof path, "%s/lock", o->data_dir);
@@ -140,30 +140,27 @@ static lk_code bound_model(const lk_engine_opts *o, lk_arena *a, lk_str *ret, lk
     if (!code)
         code = lk_records_open(path, &r, err);
     if (!code)
-        code = lk_records_meta_get(r, LK_STR("model"), a, ret, err);
+        code = lk_spaces_need(r, name, ret, err);
     lk_records_close(r);
     if (lock >= 0)
         lk_os_unlock(lock);
-    return code == LK_E_NOT_FOUND ? LK_OK : code;
+    return code;
 }
 
 lk_code lk_engine_model_remove(const lk_engine_opts *opts, const char *name, lk_err *err)
 {
     char dir[PATH_MAX];
     lk_model_opts mo;
-    lk_arena a;
-    lk_str bound;
-    lk_arena_init(&a, 0);
+    bool needed = false;
     lk_code code = model_opts(opts, dir, &mo, err);
     if (!code)
-        code = bound_model(opts, &a, &bound, err);
-    if (!code && lk_str_is(bound, name))
+        code = is_needed(opts, name, &needed, err);
+    if (!code && needed)
         code = lk_fail_field(err, LK_E_DENIED, "name",
                              "the collection in \"%s\" was made with %s and needs it",
                              opts->data_dir, name);
     if (!code)
         code = lk_model_remove(name, &mo, err);
-    lk_arena_release(&a);
     return code;
 }
 

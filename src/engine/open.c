@@ -153,85 +153,9 @@ lk_model_opts lk_engine_model_opts(const lk_engine_opts *o, const char *models_d
     return m;
 }
 
-lk_code lk_engine_model(lk_engine *e, lk_model **ret, lk_err *err)
-{
-    lk_code code = LK_OK;
-    lk_mutex_lock(&e->model_lock);
-    if (!e->model) {
-        lk_model_opts mo = lk_engine_model_opts(&e->opts, e->models_dir);
-        lk_model *m = NULL;
-        code = lk_model_open(e->model_name, &mo, &m, err);
-        if (!code)
-            code = lk_drift_init(&e->drift, lk_model_info_of(m)->dim, err);
-        if (code)
-            lk_model_close(m);
-        else
-            e->model = m;
-    }
-    if (!code)
-        *ret = e->model;
-    lk_mutex_unlock(&e->model_lock);
-    return code;
-}
-
-/* I5: what the collection was made with, or *known false. */
-static lk_code stored_model(lk_engine *e, lk_arena *a, bool *known, lk_str *name, lk_str *key,
-                            lk_err *err)
-{
-    *known = false;
-    lk_code code = lk_records_meta_get(e->records, LK_STR("model"), a, name, err);
-    if (code == LK_E_NOT_FOUND)
-        return LK_OK;
-    if (!code)
-        code = lk_records_meta_get(e->records, LK_STR("model_key"), a, key, err);
-    *known = code == LK_OK;
-    return code;
-}
-
-/* Load the model a folder is bound to, or bind a new one to the model asked for. */
-static lk_code bind_model(lk_engine *e, lk_vectors_opts *vo, lk_arena *a, lk_err *err)
-{
-    lk_str name, key;
-    bool known;
-    lk_code code = stored_model(e, a, &known, &name, &key, err);
-    if (code)
-        return code;
-    const char *asked = e->opts.model;
-    e->model_name =
-        known && !asked ? lk_strndup(name.p, name.n) : lk_strdup(asked ? asked : "mini");
-    if (!e->model_name)
-        return lk_fail(err, LK_E_NOMEM, "out of memory");
-    if (known && !asked) {
-        vo->space = lk_arena_strndup(a, key.p, key.n);
-        return vo->space ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory");
-    }
-    lk_model *m = NULL;
-    code = lk_engine_model(e, &m, err);
-    if (code)
-        return code;
-    const lk_model_info *mi = lk_model_info_of(m);
-    if (known && !lk_str_is(key, mi->key))
-        return lk_fail_field(err, LK_E_MODEL, "model",
-                             "the collection holds vectors of \"%.*s\", which \"%s\" cannot be "
-                             "compared with",
-                             LK_STR_ARG(key), mi->key);
-    vo->space = mi->key;
-    vo->dim = mi->dim;
-    if (known)
-        return LK_OK;
-    code = lk_records_meta_put(e->records, LK_STR("model_key"), lk_str_of(mi->key), err);
-    if (!code)
-        code = lk_records_meta_put(e->records, LK_STR("model"), lk_str_of(e->model_name), err);
-    return code;
-}
-
 static lk_code open_stores(lk_engine *e, lk_open_mode mode, lk_err *err)
 {
     char path[PATH_MAX];
-    lk_arena a;
-    lk_vectors_opts vo;
-    lk_arena_init(&a, 1u << 20);
-    lk_vectors_opts_default(&vo);
     lk_code code = folder_path(e, "records.db", path, err);
     if (!code && mode == LK_OPEN_EXISTING && !lk_os_exists(path))
         code = lk_fail_field(err, LK_E_NOT_FOUND, "data",
@@ -243,28 +167,7 @@ static lk_code open_stores(lk_engine *e, lk_open_mode mode, lk_err *err)
         code = folder_path(e, "objects", path, err);
     if (!code)
         code = lk_objects_open(path, &e->objects, err);
-    if (!code)
-        code = bind_model(e, &vo, &a, err);
-    if (!code)
-        code = folder_path(e, "collections/images", path, err);
-    if (!code) {
-        lk_err first;
-        code = lk_vectors_open(path, &vo, &e->vectors, &first);
-        if (code == LK_E_NOT_FOUND) {
-            /* New, or interrupted between the records file and the vectors' folder. */
-            lk_model *m = NULL;
-            code = lk_engine_model(e, &m, err);
-            if (!code) {
-                vo.dim = lk_model_info_of(m)->dim;
-                vo.create = true;
-                code = lk_vectors_open(path, &vo, &e->vectors, err);
-            }
-        } else if (code && err) {
-            *err = first;
-        }
-    }
-    lk_arena_release(&a);
-    return code;
+    return code ? code : lk_spaces_open(e, err);
 }
 
 lk_code lk_engine_mark_dirty(lk_engine *e, lk_err *err)
@@ -291,6 +194,8 @@ static lk_code sweep_if_unclean(lk_engine *e, lk_err *err)
         return code;
     code = lk_engine_sweep(e, &extras, err);
     if (!code)
+        code = lk_spaces_sweep(e, err);
+    if (!code)
         code = lk_os_remove(path, err);
     return code;
 }
@@ -303,8 +208,7 @@ static lk_code open_model_alone(lk_engine *e, lk_engine **ret, lk_err *err)
     lk_code code = folder_path(e, "models", path, err);
     if (!code) {
         e->models_dir = lk_strdup(e->opts.models_dir ? e->opts.models_dir : path);
-        e->model_name = lk_strdup(e->opts.model ? e->opts.model : "mini");
-        if (!e->models_dir || !e->model_name)
+        if (!e->models_dir)
             code = lk_fail(err, LK_E_NOMEM, "out of memory");
     }
     if (!code)
@@ -313,7 +217,9 @@ static lk_code open_model_alone(lk_engine *e, lk_engine **ret, lk_err *err)
         code =
             lk_embed_cache_new(e->opts.embed_cache_bytes, e->opts.embed_cache_ms, &e->cache, err);
     if (!code)
-        code = lk_engine_model(e, &m, err);
+        code = lk_spaces_model_alone(e, err);
+    if (!code)
+        code = lk_space_model(e, e->spaces.now, &m, err);
     if (code)
         lk_engine_close(e);
     else
@@ -330,7 +236,7 @@ lk_code lk_engine_open(const lk_engine_opts *opts, lk_open_mode mode, lk_engine 
     e->opts = *opts;
     e->lock_fd = -1;
     lk_keylock_init(&e->keys);
-    lk_mutex_init(&e->model_lock, LK_RANK_ENGINE);
+    lk_spaces_init(&e->spaces);
     lk_mutex_init(&e->stats_lock, LK_RANK_ENGINE);
     e->n_cpus = opts->threads > 0 ? (unsigned)opts->threads : lk_os_cpus();
     e->data_dir = lk_strdup(opts->data_dir);
@@ -387,20 +293,16 @@ void lk_engine_close(lk_engine *e)
     if (!e)
         return;
     lk_pool_free(e->side);
-    lk_vectors_close(e->vectors);
+    lk_spaces_release(&e->spaces);
     lk_objects_close(e->objects);
     lk_records_close(e->records);
     lk_embed_cache_free(e->cache);
-    lk_model_close(e->model);
-    lk_drift_release(&e->drift);
     if (atomic_load(&e->dirty))
         remove_marker(e);
     if (e->lock_fd >= 0)
         lk_os_unlock(e->lock_fd);
     lk_mutex_release(&e->stats_lock);
-    lk_mutex_release(&e->model_lock);
     lk_keylock_release(&e->keys);
-    lk_free(e->model_name);
     lk_free(e->models_dir);
     lk_free(e->data_dir);
     lk_free(e);

@@ -169,10 +169,10 @@ lk_code lk_record_attrs(lk_str doc, lk_arena *into, lk_attr **ret, size_t *ret_n
     return LK_OK;
 }
 
-lk_code lk_engine_schema(lk_engine *e, lk_arena *into, lk_schema *ret, lk_err *err)
+lk_code lk_space_schema(const lk_space *sp, lk_arena *into, lk_schema *ret, lk_err *err)
 {
     lk_schema seen;
-    lk_code code = lk_vectors_schema(e->vectors, into, &seen, err);
+    lk_code code = lk_vectors_schema(sp->vectors, into, &seen, err);
     if (code)
         return code;
     lk_field *f = lk_arena_zalloc(into, LK_ARRAY_LEN(builtins) + seen.n_fields, sizeof *f);
@@ -188,8 +188,8 @@ lk_code lk_engine_schema(lk_engine *e, lk_arena *into, lk_schema *ret, lk_err *e
     return LK_OK;
 }
 
-lk_code lk_engine_filter(lk_engine *e, lk_str text, lk_arena *into, const lk_filter **ret,
-                         lk_err *err)
+lk_code lk_space_filter(const lk_space *sp, lk_str text, lk_arena *into, const lk_filter **ret,
+                        lk_err *err)
 {
     lk_schema schema;
     const lk_filter *raw = NULL;
@@ -198,7 +198,7 @@ lk_code lk_engine_filter(lk_engine *e, lk_str text, lk_arena *into, const lk_fil
         return LK_OK;
     lk_code code = lk_filter_parse(text, into, &raw, err);
     if (!code)
-        code = lk_engine_schema(e, into, &schema, err);
+        code = lk_space_schema(sp, into, &schema, err);
     if (!code)
         code = lk_filter_check(raw, &schema, into, ret, err);
     return code;

@@ -36,8 +36,8 @@ static bool is_name(lk_str s)
     return s.n > 0;
 }
 
-static lk_code parse_boosts(lk_engine *e, const lk_search *s, lk_arena *into, const lk_filter **ret,
-                            lk_err *err)
+static lk_code parse_boosts(const lk_space *sp, const lk_search *s, lk_arena *into,
+                            const lk_filter **ret, lk_err *err)
 {
     for (size_t i = 0; i < s->n_boosts; i++) {
         lk_str expr = lk_str_trim(s->boosts[i].expr);
@@ -49,7 +49,7 @@ static lk_code parse_boosts(lk_engine *e, const lk_search *s, lk_arena *into, co
                 return lk_fail(err, LK_E_NOMEM, "out of memory for a boost");
             expr = lk_str_of(full);
         }
-        lk_code code = lk_engine_filter(e, expr, into, &ret[i], err);
+        lk_code code = lk_space_filter(sp, expr, into, &ret[i], err);
         if (code) {
             int column = err ? err->column : 0;
             code = lk_err_prefix(err, code, "boost %zu", i + 1);
@@ -123,8 +123,8 @@ static lk_code join(lk_engine *e, const lk_search *s, const lk_vectors_found *fo
 }
 
 /* Hits in likeness order for the first `want`, fewer only when there are no more. */
-static lk_code gather(lk_engine *e, const lk_search *s, const float *query, const lk_filter *f,
-                      size_t want, lk_arena *into, lk_answer *ret, lk_err *err)
+static lk_code gather(lk_engine *e, const lk_space *sp, const lk_search *s, const float *query,
+                      const lk_filter *f, size_t want, lk_arena *into, lk_answer *ret, lk_err *err)
 {
     size_t k = want + (s->exclude_parts ? s->n_parts : 0);
     for (;;) {
@@ -138,7 +138,7 @@ static lk_code gather(lk_engine *e, const lk_search *s, const float *query, cons
                               .ef = s->ef,
                               .exact = s->exact};
         uint64_t t0 = lk_now_ns();
-        lk_code code = lk_vectors_search(e->vectors, &q, into, &found, err);
+        lk_code code = lk_vectors_search(sp->vectors, &q, into, &found, err);
         uint64_t t1 = lk_now_ns();
         if (code)
             return code;
@@ -183,8 +183,8 @@ static void cut_page(const lk_search *s, lk_answer *a)
         a->n = s->top_k;
 }
 
-lk_code lk_engine_search(lk_engine *e, const lk_search *s, lk_arena *into, lk_answer *ret,
-                         lk_err *err)
+static lk_code search(lk_engine *e, lk_space *sp, const lk_search *s, lk_arena *into,
+                      lk_answer *ret, lk_err *err)
 {
     size_t dim = 0, want = s->offset + s->top_k;
     const lk_filter *f = NULL, *boosts[LK_MAX_BOOSTS] = {0};
@@ -192,17 +192,17 @@ lk_code lk_engine_search(lk_engine *e, const lk_search *s, lk_arena *into, lk_an
     uint64_t t0 = lk_now_ns();
     lk_code code = check_search(s, err);
     if (!code)
-        code = lk_engine_filter(e, s->filter, into, &f, err);
+        code = lk_space_filter(sp, s->filter, into, &f, err);
     if (!code)
-        code = parse_boosts(e, s, into, boosts, err);
+        code = parse_boosts(sp, s, into, boosts, err);
     if (!code)
-        code = lk_engine_embed(e, s->parts, s->n_parts, into, &query, &dim, err);
+        code = lk_space_embed(e, sp, s->parts, s->n_parts, into, &query, &dim, err);
     if (code)
         return code;
     *ret = (lk_answer){.embed_us = (lk_now_ns() - t0) / 1000};
     if (s->n_boosts)
         want = want * POOL_FACTOR > POOL_MIN ? want * POOL_FACTOR : POOL_MIN;
-    code = gather(e, s, query, f, want, into, ret, err);
+    code = gather(e, sp, s, query, f, want, into, ret, err);
     if (!code && s->n_boosts)
         code = apply_boosts(s, boosts, ret->hits, ret->n, err);
     if (code)
@@ -211,4 +211,13 @@ lk_code lk_engine_search(lk_engine *e, const lk_search *s, lk_arena *into, lk_an
         qsort(ret->hits, ret->n, sizeof *ret->hits, better_first);
     cut_page(s, ret);
     return LK_OK;
+}
+
+lk_code lk_engine_search(lk_engine *e, const lk_search *s, lk_arena *into, lk_answer *ret,
+                         lk_err *err)
+{
+    lk_space *sp = lk_space_pin(e);
+    lk_code code = search(e, sp, s, into, ret, err);
+    lk_space_unpin(e, sp);
+    return code;
 }

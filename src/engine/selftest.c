@@ -42,9 +42,11 @@ lk_code lk_engine_self_test(lk_engine *e, lk_self_test *ret, lk_err *err)
 {
     lk_model *m = NULL;
     lk_self_test t = {.at_ms = lk_wall_ms()};
-    lk_code code = lk_engine_model(e, &m, err);
+    lk_space *sp = lk_space_pin(e);
+    lk_code code = lk_space_model(e, sp, &m, err);
     if (!code)
-        code = compare(m, e->model_name, e->models_dir, e->opts.canary_min, &t, err);
+        code = compare(m, sp->name, e->models_dir, e->opts.canary_min, &t, err);
+    lk_space_unpin(e, sp);
     if (code)
         return code;
     lk_mutex_lock(&e->stats_lock);

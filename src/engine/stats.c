@@ -36,14 +36,14 @@ static lk_code objects_bytes(lk_engine *e, uint64_t *ret, lk_err *err)
     return LK_OK;
 }
 
-static lk_code counts(lk_engine *e, lk_str field, lk_arena *into, lk_str *ret, lk_err *err)
+static lk_code counts(const lk_space *sp, lk_str field, lk_arena *into, lk_str *ret, lk_err *err)
 {
     lk_value_count *v = NULL;
     size_t n = 0;
     lk_buf b;
     lk_jw w;
     lk_buf_init(&b, 1u << 20);
-    lk_code code = lk_vectors_values(e->vectors, field, 64, into, &v, &n, err);
+    lk_code code = lk_vectors_values(sp->vectors, field, 64, into, &v, &n, err);
     lk_jw_init(&w, &b);
     lk_jw_obj(&w);
     for (size_t i = 0; !code && i < n; i++) {
@@ -63,75 +63,108 @@ static lk_code counts(lk_engine *e, lk_str field, lk_arena *into, lk_str *ret, l
 }
 
 /* The collection's first vectors as the reference, read again as long as there are too few. */
-static lk_code refer(lk_engine *e, const lk_vectors_info *info, lk_arena *into, lk_err *err)
+static lk_code refer(lk_space *sp, const lk_vectors_info *info, lk_arena *into, lk_err *err)
 {
     lk_drift_stats now;
     lk_str *ids = NULL;
     size_t n = 0, n_read = 0;
     uint64_t cursor = 0;
-    lk_drift_stats_of(&e->drift, &now);
+    lk_drift_stats_of(&sp->drift, &now);
     if (now.n_reference >= LK_DRIFT_REFERENCE || info->n <= now.n_reference)
         return LK_OK;
     lk_code code =
-        lk_vectors_scan(e->vectors, NULL, LK_DRIFT_REFERENCE, &cursor, into, &ids, &n, err);
+        lk_vectors_scan(sp->vectors, NULL, LK_DRIFT_REFERENCE, &cursor, into, &ids, &n, err);
     float *rows = code ? NULL : lk_alloc_array(n * info->dim, sizeof *rows);
     if (!code && !rows)
         code = lk_fail(err, LK_E_NOMEM, "out of memory for the reference vectors");
     for (size_t i = 0; !code && i < n; i++) {
-        code = lk_vectors_get(e->vectors, ids[i], rows + n_read * info->dim, err);
+        code = lk_vectors_get(sp->vectors, ids[i], rows + n_read * info->dim, err);
         n_read += code == LK_OK;
         if (code == LK_E_NOT_FOUND) /* deleted meanwhile */
             code = LK_OK;
     }
     if (!code)
-        lk_drift_refer(&e->drift, n_read, rows);
+        lk_drift_refer(&sp->drift, n_read, rows);
     lk_free(rows);
     return code;
 }
 
-lk_code lk_engine_stats(lk_engine *e, lk_arena *into, lk_stats *ret, lk_err *err)
+static const char *keep(lk_arena *into, const char *s)
+{
+    return lk_arena_strndup(into, s, strlen(s));
+}
+
+/* In a space that is pinned; texts into the arena, because they outlive the pin. */
+static lk_code model_stats(lk_engine *e, lk_space *sp, lk_arena *into, lk_stats *ret, lk_err *err)
+{
+    lk_model *m = NULL;
+    lk_code code = lk_space_model(e, sp, &m, err);
+    if (code)
+        return code;
+    const lk_model_info *mi = lk_model_info_of(m);
+    const char **labels = lk_arena_zalloc(into, mi->n_labels + 1, sizeof *labels);
+    bool ok = labels != NULL;
+    for (size_t i = 0; ok && i < mi->n_labels; i++) {
+        labels[i] = keep(into, mi->labels[i]);
+        ok = labels[i] != NULL;
+    }
+    ret->dim = mi->dim;
+    ret->model_name = keep(into, mi->name);
+    ret->model_version = keep(into, mi->version);
+    ret->model_key = keep(into, mi->key);
+    ret->labels = labels;
+    ret->n_labels = mi->n_labels;
+    lk_model_runs(m, &ret->model_items, &ret->model_runs);
+    lk_drift_stats_of(&sp->drift, &ret->drift);
+    lk_engine_self_tested(e, &ret->self_test);
+    return ok && ret->model_name && ret->model_version && ret->model_key
+               ? LK_OK
+               : lk_fail(err, LK_E_NOMEM, "out of memory for the model's names");
+}
+
+static lk_code space_stats(lk_engine *e, lk_space *sp, lk_arena *into, lk_stats *ret, lk_err *err)
 {
     lk_vectors_info info;
-    lk_model *m = NULL;
-    memset(ret, 0, sizeof *ret);
-    lk_code code = lk_vectors_info_of(e->vectors, &info, err);
+    lk_code code = lk_vectors_info_of(sp->vectors, &info, err);
     if (!code)
-        code = lk_engine_model(e, &m, err);
+        code = model_stats(e, sp, into, ret, err);
+    if (!code)
+        code = refer(sp, &info, into, err);
+    if (!code)
+        code = counts(sp, LK_STR("category"), into, &ret->categories, err);
+    if (!code)
+        code = counts(sp, LK_STR("color_scheme"), into, &ret->color_schemes, err);
+    if (code)
+        return code;
+    ret->vectors = info.n;
+    ret->data_bytes += info.disk_bytes;
+    memcpy(ret->index, info.index, sizeof ret->index);
+    memcpy(ret->index_state, info.state, sizeof ret->index_state);
+    ret->index_built = info.built;
+    return LK_OK;
+}
+
+lk_code lk_engine_stats(lk_engine *e, lk_arena *into, lk_stats *ret, lk_err *err)
+{
+    lk_embed_cache_stats cs;
+    memset(ret, 0, sizeof *ret);
+    lk_space *sp = lk_space_pin(e);
+    lk_code code = space_stats(e, sp, into, ret, err);
+    lk_space_unpin(e, sp);
     if (!code)
         code = lk_records_count(e->records, &ret->images, err);
     if (!code)
         code = objects_bytes(e, &ret->objects_bytes, err);
-    if (!code)
-        code = refer(e, &info, into, err);
-    if (!code)
-        code = counts(e, LK_STR("category"), into, &ret->categories, err);
-    if (!code)
-        code = counts(e, LK_STR("color_scheme"), into, &ret->color_schemes, err);
     if (code)
         return code;
-    const lk_model_info *mi = lk_model_info_of(m);
-    lk_embed_cache_stats cs;
     lk_embed_cache_stats_of(e->cache, &cs);
     ret->embed_hits = cs.hits;
     ret->embed_misses = cs.misses;
     ret->embed_shared = cs.shared;
     ret->embed_entries = cs.entries;
     ret->embed_bytes = cs.bytes;
-    lk_model_runs(m, &ret->model_items, &ret->model_runs);
-    lk_drift_stats_of(&e->drift, &ret->drift);
-    lk_engine_self_tested(e, &ret->self_test);
-    ret->vectors = info.n;
-    ret->data_bytes = ret->objects_bytes + info.disk_bytes;
+    ret->data_bytes += ret->objects_bytes;
     ret->memory_bytes = lk_os_rss_bytes();
-    ret->dim = info.dim;
-    ret->model_name = mi->name;
-    ret->model_version = mi->version;
-    ret->model_key = mi->key;
-    ret->labels = mi->labels;
-    ret->n_labels = mi->n_labels;
-    memcpy(ret->index, info.index, sizeof ret->index);
-    memcpy(ret->index_state, info.state, sizeof ret->index_state);
-    ret->index_built = info.built;
     return LK_OK;
 }
 
@@ -141,19 +174,49 @@ lk_code lk_engine_build_index(lk_engine *e, const char *index, lk_progress_fn *p
     lk_vectors_opts vo;
     lk_vectors_opts_default(&vo);
     vo.index = index;
-    return lk_vectors_build(e->vectors, &vo, (unsigned)e->opts.threads, progress, ctx, cancel, err);
+    lk_space *sp = lk_space_pin(e);
+    lk_code code =
+        lk_vectors_build(sp->vectors, &vo, (unsigned)e->opts.threads, progress, ctx, cancel, err);
+    lk_space_unpin(e, sp);
+    return code;
 }
 
 /* ---- the model ---- */
 
-lk_code lk_engine_model_of(lk_engine *e, lk_model_seen *ret, lk_err *err)
+static unsigned turn_of(lk_engine *e)
+{
+    lk_mutex_lock(&e->spaces.lock);
+    unsigned turn = e->spaces.turn;
+    lk_mutex_unlock(&e->spaces.lock);
+    return turn;
+}
+
+lk_code lk_engine_model_still(lk_engine *e, const lk_model_seen *m, lk_err *err)
+{
+    if (turn_of(e) == m->turn)
+        return LK_OK;
+    return lk_fail(err, LK_E_BUSY,
+                   "the collection was moved to another model meanwhile: ask again");
+}
+
+lk_code lk_engine_model_of(lk_engine *e, lk_arena *into, lk_model_seen *ret, lk_err *err)
 {
     lk_model *m = NULL;
-    lk_code code = lk_engine_model(e, &m, err);
-    if (code)
-        return code;
-    const lk_model_info *mi = lk_model_info_of(m);
-    *ret =
-        (lk_model_seen){mi->name, mi->version, mi->describe, mi->dim, mi->has_image, mi->has_text};
-    return LK_OK;
+    unsigned turn = turn_of(e); /* before: a switch in between shows as one */
+    lk_space *sp = lk_space_pin(e);
+    lk_code code = lk_space_model(e, sp, &m, err);
+    if (!code) {
+        const lk_model_info *mi = lk_model_info_of(m);
+        *ret = (lk_model_seen){.name = keep(into, mi->name),
+                               .version = keep(into, mi->version),
+                               .describe = keep(into, mi->describe),
+                               .dim = mi->dim,
+                               .has_image = mi->has_image,
+                               .has_text = mi->has_text,
+                               .turn = turn};
+        if (!ret->name || !ret->version || !ret->describe)
+            code = lk_fail(err, LK_E_NOMEM, "out of memory for the model's names");
+    }
+    lk_space_unpin(e, sp);
+    return code;
 }

@@ -48,7 +48,7 @@ static lk_code extra_objects(extras *x)
     return code;
 }
 
-static lk_code extra_vectors(extras *x)
+static lk_code extra_vectors(extras *x, lk_vectors *vectors)
 {
     uint64_t cursor = 0;
     lk_code code = LK_OK;
@@ -57,7 +57,7 @@ static lk_code extra_vectors(extras *x)
         lk_str *ids = NULL;
         size_t n = 0, gone = 0, deleted;
         lk_arena_init(&a, 0);
-        code = lk_vectors_scan(x->e->vectors, NULL, 1000, &cursor, &a, &ids, &n, x->err);
+        code = lk_vectors_scan(vectors, NULL, 1000, &cursor, &a, &ids, &n, x->err);
         lk_record_row *rows = code ? NULL : lk_arena_zalloc(&a, n + 1, sizeof *rows);
         if (!code && !rows)
             code = lk_fail(x->err, LK_E_NOMEM, "out of memory for the sweep");
@@ -68,18 +68,28 @@ static lk_code extra_vectors(extras *x)
                 ids[gone++] = ids[i];
         x->n += code ? 0 : gone;
         if (!code && x->remove && gone)
-            code = lk_vectors_delete(x->e->vectors, gone, ids, &deleted, x->err);
+            code = lk_vectors_delete(vectors, gone, ids, &deleted, x->err);
         lk_arena_release(&a);
     } while (!code && cursor);
     return code;
 }
 
+/* In the gate. The second space has extras of its own. */
+static lk_code all_extras(extras *x)
+{
+    const lk_spaces *s = &x->e->spaces;
+    lk_code code = extra_vectors(x, s->now->vectors);
+    if (!code && s->other)
+        code = extra_vectors(x, s->other->vectors);
+    return code ? code : extra_objects(x);
+}
+
 lk_code lk_engine_sweep(lk_engine *e, uint64_t *ret_extras, lk_err *err)
 {
     extras x = {.e = e, .remove = true, .err = err};
-    lk_code code = extra_vectors(&x);
-    if (!code)
-        code = extra_objects(&x);
+    (void)lk_gate_enter(e);
+    lk_code code = all_extras(&x);
+    lk_gate_leave(e);
     *ret_extras = x.n;
     return code;
 }
@@ -88,6 +98,7 @@ lk_code lk_engine_sweep(lk_engine *e, uint64_t *ret_extras, lk_err *err)
 
 typedef struct walk {
     lk_engine *e;
+    const lk_space *space;
     bool deep;
     lk_verify_fn *see;
     void *ctx;
@@ -134,7 +145,7 @@ static lk_code see_record(void *ctx, const lk_record_row *row)
     if (lk_record_of_row(row, &a, &r, &err))
         fault(w, row->id, err.text);
     lk_arena_release(&a);
-    if (lk_vectors_get(w->e->vectors, row->id, w->vector, &err))
+    if (lk_vectors_get(w->space->vectors, row->id, w->vector, &err))
         fault(w, row->id, err.code == LK_E_NOT_FOUND ? "its vector is missing" : err.text);
     if (w->deep)
         check_bytes(w, row);
@@ -157,14 +168,47 @@ static void check_store(walk *w, lk_code code, const char *store, const lk_err *
         w->see(w->ctx, text);
 }
 
+/* In the gate. */
+static lk_code verify(walk *w, bool repair, lk_err *err)
+{
+    lk_engine *e = w->e;
+    lk_verified *ret = w->out;
+    lk_vectors_info info;
+    lk_err why = {0};
+    lk_code code = lk_vectors_info_of(w->space->vectors, &info, err);
+    if (!code)
+        code = lk_records_count(e->records, &w->total, err);
+    if (code)
+        return code;
+    w->vector = lk_alloc_array(info.dim, sizeof(float));
+    if (!w->vector)
+        return lk_fail(err, LK_E_NOMEM, "out of memory");
+    check_store(w, lk_records_verify(e->records, &why), "records", &why);
+    check_store(w, lk_vectors_verify(w->space->vectors, &why), "vectors", &why);
+    if (e->spaces.other)
+        check_store(w, lk_vectors_verify(e->spaces.other->vectors, &why), "the second vectors",
+                    &why);
+    code = lk_records_scan(e->records, see_record, w, err);
+    extras x = {.e = e, .remove = repair, .err = err};
+    if (!code)
+        code = all_extras(&x);
+    ret->vectors = info.n;
+    ret->objects = x.objects;
+    ret->extras = x.n;
+    lk_free(w->vector);
+    if (!code && ret->faults)
+        code = lk_fail(err, LK_E_CORRUPT, "%llu faults in \"%s\"", (unsigned long long)ret->faults,
+                       e->data_dir);
+    return code;
+}
+
 lk_code lk_engine_verify(lk_engine *e, bool deep, bool repair, lk_verify_fn *see, void *ctx,
                          lk_progress_fn *progress, void *progress_ctx, lk_verified *ret,
                          lk_err *err)
 {
-    lk_vectors_info info;
-    lk_err why = {0};
     memset(ret, 0, sizeof *ret);
     walk w = {.e = e,
+              .space = lk_gate_enter(e),
               .deep = deep,
               .see = see,
               .ctx = ctx,
@@ -172,28 +216,7 @@ lk_code lk_engine_verify(lk_engine *e, bool deep, bool repair, lk_verify_fn *see
               .progress_ctx = progress_ctx,
               .out = ret,
               .err = err};
-    lk_code code = lk_vectors_info_of(e->vectors, &info, err);
-    if (!code)
-        code = lk_records_count(e->records, &w.total, err);
-    if (code)
-        return code;
-    w.vector = lk_alloc_array(info.dim, sizeof(float));
-    if (!w.vector)
-        return lk_fail(err, LK_E_NOMEM, "out of memory");
-    check_store(&w, lk_records_verify(e->records, &why), "records", &why);
-    check_store(&w, lk_vectors_verify(e->vectors, &why), "vectors", &why);
-    code = lk_records_scan(e->records, see_record, &w, err);
-    extras x = {.e = e, .remove = repair, .err = err};
-    if (!code)
-        code = extra_vectors(&x);
-    if (!code)
-        code = extra_objects(&x);
-    ret->vectors = info.n;
-    ret->objects = x.objects;
-    ret->extras = x.n;
-    lk_free(w.vector);
-    if (!code && ret->faults)
-        code = lk_fail(err, LK_E_CORRUPT, "%llu faults in \"%s\"", (unsigned long long)ret->faults,
-                       e->data_dir);
+    lk_code code = verify(&w, repair, err);
+    lk_gate_leave(e);
     return code;
 }

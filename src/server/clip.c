@@ -191,13 +191,15 @@ static lk_code answer_embeddings(lk_request *rq, const lk_jval *root, const char
     const lk_jval *v = lk_jval_get(root, name);
     lk_code code = check_count(v, name, err);
     if (!code)
-        code = lk_engine_model_of(rq->engine, &model, err);
+        code = lk_engine_model_of(rq->engine, &rq->arena, &model, err);
     if (code)
         return code;
     begin(rq, &model, &w);
     lk_jw_key(&w, "embeddings");
     lk_jw_arr(&w);
     code = write_embeddings(rq, v, name, what, &w, err);
+    if (!code)
+        code = lk_engine_model_still(rq->engine, &model, err);
     if (code)
         return code;
     lk_jw_end_arr(&w);
@@ -244,7 +246,10 @@ static lk_code write_cosine(lk_request *rq, const float *subject, size_t dim, co
 {
     const float *v = NULL;
     double sum = 0;
-    lk_code code = embed(rq, prompt, what, &v, &dim, err);
+    size_t n = 0;
+    lk_code code = embed(rq, prompt, what, &v, &n, err);
+    if (!code && n != dim)
+        code = lk_fail(err, LK_E_BUSY, "the model was changed meanwhile: ask again");
     for (size_t i = 0; !code && i < dim; i++)
         sum += (double)subject[i] * (double)v[i];
     if (!code)
@@ -303,7 +308,7 @@ static lk_code compare(lk_request *rq, const lk_jval *root, lk_err *err)
     if (!code)
         code = check_count(prompt, "prompt", err);
     if (!code)
-        code = lk_engine_model_of(rq->engine, &model, err);
+        code = lk_engine_model_of(rq->engine, &rq->arena, &model, err);
     if (!code)
         code = embed(rq, subject, subject_kind, &v, &dim, err);
     if (code)
@@ -313,6 +318,8 @@ static lk_code compare(lk_request *rq, const lk_jval *root, lk_err *err)
     lk_jw_null(&w);
     lk_jw_key(&w, "similarity");
     code = write_similarity(rq, v, dim, prompt, prompt_kind, &w, err);
+    if (!code)
+        code = lk_engine_model_still(rq->engine, &model, err);
     return code ? code : finish(rq, &w, err);
 }
 

@@ -23,13 +23,13 @@ const lk_arg_doc lk_embed_json_doc[] = {
     {NULL, NULL, NULL},
 };
 
-static lk_code begin(lk_request *rq, lk_jw *w, size_t *ret_dim, lk_err *err)
+static lk_code begin(lk_request *rq, lk_jw *w, lk_model_seen *ret, lk_err *err)
 {
     lk_model_seen m;
-    lk_code code = lk_engine_model_of(rq->engine, &m, err);
+    lk_code code = lk_engine_model_of(rq->engine, &rq->arena, &m, err);
     if (code)
         return code;
-    *ret_dim = m.dim;
+    *ret = m;
     lk_reply_json(&rq->reply, 200, w);
     lk_jw_obj(w);
     lk_jw_key(w, "model");
@@ -39,8 +39,11 @@ static lk_code begin(lk_request *rq, lk_jw *w, size_t *ret_dim, lk_err *err)
     return LK_OK;
 }
 
-static lk_code finish(lk_request *rq, lk_jw *w, lk_err *err)
+static lk_code finish(lk_request *rq, const lk_model_seen *m, lk_jw *w, lk_err *err)
 {
+    lk_code code = lk_engine_model_still(rq->engine, m, err);
+    if (code)
+        return code;
     lk_jw_key(w, "took_ms");
     lk_jw_real(w, lk_request_ms(rq));
     lk_jw_end_obj(w);
@@ -70,13 +73,13 @@ static lk_code write_vector(lk_request *rq, const lk_search_args *a, lk_jw *w, l
 static lk_code answer_one(lk_request *rq, const lk_search_args *a, lk_err *err)
 {
     lk_jw w;
-    size_t dim = 0;
-    lk_code code = begin(rq, &w, &dim, err);
+    lk_model_seen m;
+    lk_code code = begin(rq, &w, &m, err);
     if (code)
         return code;
     lk_jw_key(&w, "vector");
     code = write_vector(rq, a, &w, err);
-    return code ? code : finish(rq, &w, err);
+    return code ? code : finish(rq, &m, &w, err);
 }
 
 /* ---- several inputs ---- */
@@ -106,13 +109,14 @@ static lk_code answer_many(lk_request *rq, const lk_jval *root, lk_err *err)
     const lk_jval *list = lk_jval_get(root, "inputs"), *input;
     lk_jw w;
     lk_str key;
-    size_t dim = 0, i = 0;
+    lk_model_seen m;
+    size_t i = 0;
     if (lk_jval_type(list) != LK_J_ARR || lk_jval_len(root) != 1)
         return lk_fail_field(err, LK_E_INVALID, "inputs", "inputs must be an array, and alone");
     if (lk_jval_len(list) > MAX_INPUTS)
         return lk_fail_field(err, LK_E_INVALID, "inputs", "inputs has %zu items, more than %d",
                              lk_jval_len(list), MAX_INPUTS);
-    lk_code code = begin(rq, &w, &dim, err);
+    lk_code code = begin(rq, &w, &m, err);
     if (code)
         return code;
     lk_jw_key(&w, "vectors");
@@ -123,7 +127,7 @@ static lk_code answer_many(lk_request *rq, const lk_jval *root, lk_err *err)
             return lk_fail_item(err, code, "inputs", i);
     }
     lk_jw_end_arr(&w);
-    return finish(rq, &w, err);
+    return finish(rq, &m, &w, err);
 }
 
 /* ---- the three kinds of body ---- */

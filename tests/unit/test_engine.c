@@ -676,7 +676,7 @@ static void extras_of_a_crash_are_swept(void **state)
     assert_int_equal(lk_sha256_of("ghost", 5, &key, NULL), LK_OK);
     lk_blob bytes = {(const unsigned char *)"ghost", 5};
     assert_int_equal(lk_objects_put(h->e->objects, &key, "", bytes, false, &h->err), LK_OK);
-    assert_int_equal(lk_vectors_upsert(h->e->vectors, 1, &row, &h->err), LK_OK);
+    assert_int_equal(lk_vectors_upsert(h->e->spaces.now->vectors, 1, &row, &h->err), LK_OK);
     assert_int_equal(verify(h, false).extras, 2);
     /* A crash leaves the marker; a clean close removes it, so put it back. */
     lk_engine_close(h->e);
