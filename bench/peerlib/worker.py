@@ -28,7 +28,8 @@ from pathlib import Path
 WARM_UP = 200  # queries that are asked before each point is timed
 QUIET = 0.97  # share of the processor from which a measurement counts as undisturbed
 STEPS, GAIN = 3, 0.001  # when more effort no longer finds more
-PATIENCE = 6  # more repeats that a disturbed measurement gets
+PATIENCE = 15  # more repeats that a disturbed measurement gets, a moment apart
+MOMENT = 0.2  # seconds
 
 
 def say(**line):
@@ -68,6 +69,8 @@ def quietest(attempt, repeats):
     done = []
     while len(done) < repeats or (
             len(done) < repeats + PATIENCE and max(d[1] for d in done) < QUIET):
+        if len(done) >= repeats:
+            time.sleep(MOMENT)
         done.append(attempt())
     return min(done, key=lambda d: d[0])
 
