@@ -8,14 +8,17 @@ after loading the stored index and sweeping over it, less the resident set just 
 when the interpreter, the engine's package, the queries and the truth were already there. Base
 vectors are in the figure only as far as the engine keeps them in its index.
 
-`share` is how much of the measured time the processor was ours: 1 when nothing else ran on it.
-A measurement that got less than QUIET of it is repeated, up to PATIENCE times more.
-
 Speed is measured twice on one pinned processor. `qps` is one call with all queries, best of
-REPEATS: no part of it is Python, so it is what engines are compared by. `qps_single`, p50 and p99
-are one call a query, as a program would do it, with what Python costs on top; of REPEATS passes
-the one with the least total time stands. Prints one JSON line a point; stops above recall STOP,
-or when the last STEPS points together brought less than GAIN.
+REPEATS: no part of it is Python, so it is what engines are compared by. p50 and p99 are one call a
+query, as a program would do it, with what Python costs on top; each query counts with the best of
+its REPEATS calls, so that what else the machine does stays out of it.
+
+The clock of `qps` is the processor's time in this process, for the same reason. With nothing else
+on that processor it is the time on the wall; `share` is how much of the wall's it was, and where it
+is below 1 caches and memory were shared as well.
+
+Prints one JSON line a point; stops above recall STOP, or when the last STEPS points together
+brought less than GAIN.
 """
 
 import json
@@ -26,10 +29,7 @@ import time
 from pathlib import Path
 
 WARM_UP = 200  # queries that are asked before each point is timed
-QUIET = 0.97  # share of the processor from which a measurement counts as undisturbed
 STEPS, GAIN = 3, 0.001  # when more effort no longer finds more
-PATIENCE = 15  # more repeats that a disturbed measurement gets, a moment apart
-MOMENT = 0.2  # seconds
 
 
 def say(**line):
@@ -62,35 +62,26 @@ def build(rival, base, index, threads):
         threads=int(threads), cpu_s=round(seconds * share, 2), peak_mb=round(peak))
 
 
-def quietest(attempt, repeats):
-    """The best of `repeats` attempts, and of some more while none was undisturbed.
-
-    attempt() returns what sorts first when it is best, the share it had, and more."""
+def batch(engine, queries, repeats):
+    """Processor seconds of one call with all queries, its share, and what it found: the best."""
     done = []
-    while len(done) < repeats or (
-            len(done) < repeats + PATIENCE and max(d[1] for d in done) < QUIET):
-        if len(done) >= repeats:
-            time.sleep(MOMENT)
-        done.append(attempt())
+    for _ in range(repeats):
+        clock = Clock()
+        found = engine.batch(queries)
+        wall, share = clock.stop()
+        done.append((wall * share, share, found))
     return min(done, key=lambda d: d[0])
 
 
-def batch(engine, queries):
-    """Seconds of one call with all queries, its share of the processor, and what it found."""
-    clock = Clock()
-    found = engine.batch(queries)
-    return *clock.stop(), found
-
-
-def singles(engine, queries):
-    """The same for one call a query: seconds, share, and the sorted nanoseconds of each."""
-    taken = []
-    clock = Clock()
-    for query in queries:
-        start = time.perf_counter_ns()
-        engine.one(query)
-        taken.append(time.perf_counter_ns() - start)
-    return *clock.stop(), sorted(taken)
+def singles(engine, queries, repeats):
+    """Nanoseconds of one call a query, sorted: of each query, the best."""
+    best = [float("inf")] * len(queries)
+    for _ in range(repeats):
+        for i, query in enumerate(queries):
+            start = time.perf_counter_ns()
+            engine.one(query)
+            best[i] = min(best[i], time.perf_counter_ns() - start)
+    return sorted(best)
 
 
 def search(rival, base, index, query, truth, n_queries, repeats, stop):
@@ -112,13 +103,12 @@ def search(rival, base, index, query, truth, n_queries, repeats, stop):
     for point in engine.points:
         engine.set(**point)
         engine.batch(queries[:WARM_UP])
-        seconds, share, found = quietest(lambda: batch(engine, queries), int(repeats))
-        one_by_one, _, taken = quietest(lambda: singles(engine, queries), max(1, int(repeats) - 1))
+        seconds, share, found = batch(engine, queries, int(repeats))
+        taken = singles(engine, queries, int(repeats))
         got = data.recall(found, wanted)
         say(kind="point", index=rival, params=point, recall=round(got, 5),
-            qps=round(n / seconds, 1), qps_single=round(n / one_by_one, 1),
-            p50_us=round(taken[n // 2] / 1e3, 1), p99_us=round(taken[n * 99 // 100] / 1e3, 1),
-            share=round(share, 3), queries=n)
+            qps=round(n / seconds, 1), share=round(share, 3), p50_us=round(taken[n // 2] / 1e3, 1),
+            p99_us=round(taken[n * 99 // 100] / 1e3, 1), queries=n)
         reached.append(got)
         if got >= float(stop) or (len(reached) > STEPS and got - reached[-1 - STEPS] < GAIN):
             break
