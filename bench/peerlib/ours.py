@@ -2,19 +2,21 @@
 
 The program says one line a point, with what it took to build and to hold repeated in each:
 {"index": "hnsw", "ef": 32, ..., "recall": .., "qps": .., "p50_us": .., "p99_us": .., "build_s": ..,
-"rss_mb": ..}. Whatever it says beside the figures is taken for the point's settings.
+"rss_mb": ..}. Whatever it says beside the figures is taken for the point's settings. Where there
+is a cpu_qps, by the processor's time as the others are measured, it is the rate that counts.
 """
 
 from . import process
 
 NAMES = {"lookalike-hnsw": "hnsw", "lookalike-ivf": "ivf", "lookalike-flat": "flat"}
 FIGURES = ["recall", "qps", "p50_us", "p99_us"]
+RATES = ["qps", "cpu_qps"]
 ONCE = ["index", "build_s", "rss_mb", "build_mb", "rows", "params"]
 
 
 def point(name, line):
-    others = {key: value for key, value in line.items() if key not in FIGURES + ONCE}
-    figures = {key: line[key] for key in FIGURES}
+    others = {key: value for key, value in line.items() if key not in FIGURES + RATES + ONCE}
+    figures = {key: line[key] for key in FIGURES} | {"qps": line.get("cpu_qps", line["qps"])}
     return {"kind": "point", "index": name, "params": line.get("params", others), **figures}
 
 

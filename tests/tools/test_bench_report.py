@@ -74,6 +74,11 @@ def test_what_our_program_says_beside_its_figures_are_its_settings():
     assert ours.point("lookalike-hnsw", line)["params"] == {"ef": 32}
 
 
+def test_our_rate_by_the_processors_time_goes_before_that_on_the_wall():
+    line = {"index": "hnsw", "recall": 0.9, "qps": 1, "cpu_qps": 2, "p50_us": 2, "p99_us": 3}
+    assert ours.point("lookalike-hnsw", line)["qps"] == 2
+
+
 def test_the_plot_names_every_engine_that_has_a_point_in_it():
     picture = plot.svg("a & b", {"x": [(0.9, 100), (0.95, 50)], "none": [(0.2, 1)]})
     assert "a &amp; b" in picture
