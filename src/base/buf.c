@@ -150,6 +150,23 @@ bool lk_hex_decode(lk_str hex, void *ret, size_t n)
     return true;
 }
 
+void lk_percent_encode(lk_str text, lk_buf *out)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '-' || c == '.' || c == '_' || c == '~';
+        if (plain) {
+            lk_buf_putc(out, (char)c);
+        } else {
+            lk_buf_putc(out, '%');
+            lk_buf_putc(out, digits[c >> 4]);
+            lk_buf_putc(out, digits[c & 15]);
+        }
+    }
+}
+
 void lk_base64_put(lk_buf *b, const void *p, size_t n)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

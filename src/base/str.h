@@ -94,5 +94,7 @@ bool lk_hex_decode(lk_str hex, void *ret, size_t n);    /* exactly 2n lower- or 
 void lk_base64_put(lk_buf *b, const void *p, size_t n);
 /* Standard or URL alphabet, padding optional, white space skipped. LK_E_FORMAT names the column. */
 LK_CHECK lk_code lk_base64_get(lk_str text, lk_buf *into, lk_err *err);
+/* For a path segment or a query value of a URL: %XX for all but letters, digits and "-._~". */
+void lk_percent_encode(lk_str text, lk_buf *out);
 
 #endif

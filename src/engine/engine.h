@@ -48,6 +48,9 @@ typedef struct lk_engine_opts {
     const char *models_dir; /* NULL: <data_dir>/models */
     const char *runtime;    /* ONNX Runtime's library; NULL: the known names */
     const char *provider;   /* "cpu" */
+    const char *remote_url; /* of a model that a service runs, instead of its card's; or NULL */
+    uint64_t remote_ms;     /* for a call to it, with all tries */
+    int64_t remote_retries; /* after the first */
     int64_t threads;        /* that decode and embed; 0: one a processor */
     uint64_t batch_wait_ms; /* how long a run of the model may wait for others to share it */
     int64_t max_pixels;

@@ -35,7 +35,7 @@ static void see_here(void *ctx, const lk_model_info *info, const char *where)
 {
     const listing *l = ctx;
     const char *slash = strrchr(where, '/');
-    const lk_model_listed m = {.name = slash ? slash + 1 : "mini",
+    const lk_model_listed m = {.name = slash ? slash + 1 : where,
                                .state = info->dim == 0 ? LK_MODEL_FAULTY
                                         : slash        ? LK_MODEL_INSTALLED
                                                        : LK_MODEL_BUNDLED,

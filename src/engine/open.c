@@ -50,6 +50,28 @@ const lk_opt lk_engine_opt_table[] = {
      .help =
          "what runs the model: cpu, cuda or tensorrt; the last two want an ONNX Runtime that was "
          "built with them"},
+    {.name = "remote-url",
+     .type = LK_OPT_STR,
+     .offset = AT(remote_url),
+     .arg = "URL",
+     .env = "LOOKALIKE_REMOTE_URL",
+     .help = "where a remote model (roboflow) is served, if not where its card says"},
+    {.name = "remote-timeout",
+     .type = LK_OPT_MS,
+     .offset = AT(remote_ms),
+     .dflt = "60s",
+     .min = 1,
+     .max = 3600000,
+     .env = "LOOKALIKE_REMOTE_TIMEOUT",
+     .help = "give up on a remote model after so long, all tries together"},
+    {.name = "remote-retries",
+     .type = LK_OPT_INT,
+     .offset = AT(remote_retries),
+     .dflt = "4",
+     .min = 0,
+     .max = 100,
+     .env = "LOOKALIKE_REMOTE_RETRIES",
+     .help = "how often a remote model is asked again when it is busy or away"},
     {.name = "threads",
      .letter = 'j',
      .type = LK_OPT_INT,
@@ -150,6 +172,9 @@ lk_model_opts lk_engine_model_opts(const lk_engine_opts *o, const char *models_d
     m.batch_wait_ms = (unsigned)o->batch_wait_ms;
     m.runtime = o->runtime;
     m.provider = o->provider;
+    m.remote_url = o->remote_url;
+    m.remote_ms = o->remote_ms;
+    m.remote_retries = (unsigned)o->remote_retries;
     return m;
 }
 

@@ -150,7 +150,7 @@ static lk_code parse_image(const lk_jval *o, lk_arena *into, lk_card *c, lk_err 
     static const char *const filters[] = {"bicubic", "bilinear", "lanczos", "box"};
     int64_t size = 0, short_side = 0;
     int fit = 0, filter = 0;
-    lk_code code = parse_tower(o, into, &c->image, err);
+    lk_code code = c->remote.url ? LK_OK : parse_tower(o, into, &c->image, err);
     if (!code)
         code = get_count(o, "size", 1024, 0, &size, err);
     if (!code)
@@ -162,9 +162,9 @@ static lk_code parse_image(const lk_jval *o, lk_arena *into, lk_card *c, lk_err 
     if (!code)
         code = get_word(o, "resize_filter", filters, LK_ARRAY_LEN(filters), LK_RESIZE_BICUBIC,
                         &filter, err);
-    if (!code)
+    if (!code && !c->remote.url)
         code = get_three(o, "mean", false, c->mean, err);
-    if (!code)
+    if (!code && !c->remote.url)
         code = get_three(o, "std", true, c->std, err);
     c->has_image = true;
     c->size = (unsigned)size;
@@ -204,6 +204,9 @@ static lk_code parse_text(const lk_jval *o, lk_arena *into, lk_card *c, lk_err *
     const lk_jval *pad = lk_jval_get(o, "pad_id");
     int64_t max_terms = 0;
     int padding = 0, mask = 0;
+    c->has_text = true;
+    if (c->remote.url)
+        return LK_OK;
     lk_code code = parse_tower(o, into, &c->text, err);
     if (!code)
         code = parse_tokenizer(o, into, c, err);
@@ -220,17 +223,27 @@ static lk_code parse_text(const lk_jval *o, lk_arena *into, lk_card *c, lk_err *
                         err);
     if (!code)
         code = get_word(o, "attention_mask", masks, 2, 0, &mask, err);
-    c->has_text = true;
     c->max_terms = (size_t)max_terms;
     c->pad_full = padding == 1;
     c->mask_all = mask == 1;
     return code;
 }
 
+static lk_code parse_remote(const lk_jval *o, lk_arena *into, lk_card *c, lk_err *err)
+{
+    c->remote.key = "ROBOFLOW_API_KEY";
+    lk_code code = get_text(o, "url", true, into, &c->remote.url, err);
+    if (!code)
+        code = get_text(o, "variant", false, into, &c->remote.variant, err);
+    return code ? code : get_text(o, "key", false, into, &c->remote.key, err);
+}
+
 static lk_code parse_files(const lk_jval *o, lk_arena *into, lk_card *c, lk_err *err)
 {
     lk_str key;
     const lk_jval *v;
+    if (!o && c->remote.url)
+        return LK_OK;
     if (lk_jval_type(o) != LK_J_OBJ || lk_jval_len(o) > LK_ARRAY_LEN(c->files))
         return bad(err, "files", "is not an object of at most 16 files");
     for (lk_jiter it = lk_jiter_of(o); lk_jiter_next(&it, &key, &v);) {
@@ -260,7 +273,8 @@ lk_code lk_card_parse(lk_str text, lk_arena *into, lk_card *ret, lk_err *err)
     if (code)
         return lk_err_prefix(err, LK_E_MODEL, "the model's card");
     const lk_jval *root = lk_json_root(json), *image = lk_jval_get(root, "image"),
-                  *words = lk_jval_get(root, "text"), *cat = lk_jval_get(root, "categories");
+                  *words = lk_jval_get(root, "text"), *cat = lk_jval_get(root, "categories"),
+                  *remote = lk_jval_get(root, "remote");
     code = get_text(root, "name", true, into, &c.name, err);
     if (!code)
         code = get_text(root, "version", true, into, &c.version, err);
@@ -271,6 +285,10 @@ lk_code lk_card_parse(lk_str text, lk_arena *into, lk_card *ret, lk_err *err)
     if (!code)
         code = get_count(root, "dim", LK_MAX_DIM, 0, &dim, err);
     c.dim = (size_t)dim;
+    if (!code && remote && strcmp(c.driver, "onnx") == 0)
+        code = bad(err, "remote", "is not for the driver onnx");
+    if (!code && remote)
+        code = parse_remote(remote, into, &c, err);
     if (!code && image)
         code = parse_image(image, into, &c, err);
     if (!code && words)
@@ -439,6 +457,9 @@ lk_code lk_card_key(const lk_card *c, lk_arena *into, const char **ret, lk_err *
                       c->lower_case, (long long)c->pad_id, c->pad_full, c->mask_all);
     }
     put_others(&b, c);
+    /* Not the address: a service may be reached by several. */
+    if (c->remote.url)
+        lk_buf_printf(&b, " by %s %s", c->driver, c->remote.variant ? c->remote.variant : "");
     lk_code code = lk_buf_check(&b, err);
     if (!code)
         code = lk_sha256_of(b.p, b.n, &h, err);

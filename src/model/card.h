@@ -6,6 +6,8 @@
  *   text    file, output, pool, projection
  *           tokenizer, tokenizer_like, vocab, merges, lower_case, max_terms, pad_id, padding,
  *           attention_mask
+ *   remote  url, variant, key: of a model that a service runs (driver roboflow). Its towers name no
+ *           files: "image" has size, resize and resize_filter, "text" is an empty object
  *   categories  file: labels {label: [terms]}, logit_scale
  *   files   {name: {sha256, bytes}}: every file that is used must be listed
  *
@@ -78,6 +80,12 @@ typedef struct lk_card {
     int64_t pad_id;   /* -1: the tokenizer's */
     bool pad_full;    /* every text is max_terms long, as some towers were trained */
     bool mask_all;    /* the attention mask is 1 over padding, too */
+
+    struct {
+        const char *url;     /* NULL: files, run here */
+        const char *variant; /* of the service's models; NULL: the service's choice */
+        const char *key;     /* the environment variable that holds the key */
+    } remote;
 
     const char *categories_file; /* NULL: none */
 

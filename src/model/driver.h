@@ -39,6 +39,7 @@ struct lk_embedder {
     bool has_image, has_text;
 };
 
-extern const lk_model_driver lk_model_towers; /* ONNX files, run here */
+extern const lk_model_driver lk_model_towers;   /* ONNX files, run here */
+extern const lk_model_driver lk_model_roboflow; /* a service, asked over HTTP */
 
 #endif

@@ -32,7 +32,8 @@ struct lk_model {
 
 void lk_model_opts_default(lk_model_opts *ret)
 {
-    *ret = (lk_model_opts){.size = sizeof *ret, .batch_wait_ms = 2};
+    *ret = (lk_model_opts){
+        .size = sizeof *ret, .batch_wait_ms = 2, .remote_ms = 60000, .remote_retries = 4};
 }
 
 /* ---- embedding ---- */
@@ -193,7 +194,7 @@ lk_code lk_model_classify(const lk_model *m, const float *vector, float *ret_pro
 static lk_code open_driver(lk_model *m, const lk_card_source *from, const lk_model_opts *opts,
                            lk_err *err)
 {
-    static const lk_model_driver *const drivers[] = {&lk_model_towers};
+    static const lk_model_driver *const drivers[] = {&lk_model_towers, &lk_model_roboflow};
     for (size_t i = 0; i < LK_ARRAY_LEN(drivers); i++) {
         if (strcmp(drivers[i]->name, m->card.driver) != 0)
             continue;

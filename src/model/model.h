@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -30,6 +31,11 @@ typedef struct lk_model_opts {
     const char *runtime;    /* path of libonnxruntime, NULL: the known names */
     const char *provider;   /* "cpu" (NULL), "cuda", "tensorrt" */
     const struct lk_tower_tap *tap; /* inside this room: looks into the towers; or NULL */
+
+    /* Of models that a service runs. */
+    const char *remote_url;  /* instead of the card's; NULL: the card's */
+    uint64_t remote_ms;      /* for a call with all its tries */
+    unsigned remote_retries; /* after the first try */
 } lk_model_opts;
 
 void lk_model_opts_default(lk_model_opts *ret);
@@ -72,7 +78,8 @@ LK_CHECK lk_code lk_model_classify(const lk_model *m, const float *vector, float
                                    lk_err *err);
 
 /* What `model list` shows: every bundled and installed model, cards only. Calls see once each; a
- * folder whose card cannot be used comes with dim 0 and the reason in `describe`. */
+ * folder whose card cannot be used comes with dim 0 and the reason in `describe`. where: the
+ * folder, or a bundled model's name, which has no '/' in it. */
 typedef void lk_model_see_fn(void *ctx, const lk_model_info *info, const char *where);
 LK_CHECK lk_code lk_model_list(const lk_model_opts *opts, lk_model_see_fn *see, void *ctx,
                                lk_err *err);

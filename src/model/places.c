@@ -4,14 +4,26 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "base/os.h"
 
-#define BUNDLED_NAME "mini"
-#define BUNDLED_PREFIX "models/mini"
+/* Inside the program: a small model that runs everywhere, and the card of one that a service runs.
+ */
+static const struct {
+    const char *name, *prefix;
+} bundled[] = {{"mini", "models/mini"}, {"roboflow", "models/roboflow"}};
+
+static const char *bundled_prefix(const char *name)
+{
+    for (size_t i = 0; i < LK_ARRAY_LEN(bundled); i++)
+        if (strcmp(name, bundled[i].name) == 0)
+            return bundled[i].prefix;
+    return NULL;
+}
 
 bool lk_model_is_bundled(const char *name)
 {
-    return strcmp(name, BUNDLED_NAME) == 0;
+    return bundled_prefix(name) != NULL;
 }
 
 lk_code lk_model_locate(const char *name, const char *models_dir, char path[PATH_MAX],
@@ -27,10 +39,9 @@ lk_code lk_model_locate(const char *name, const char *models_dir, char path[PATH
         ret->dir = path;
         return LK_OK;
     }
-    if (lk_model_is_bundled(name)) {
-        ret->embedded = BUNDLED_PREFIX;
+    ret->embedded = bundled_prefix(name);
+    if (ret->embedded)
         return LK_OK;
-    }
     return lk_fail_field(err, LK_E_NOT_FOUND, "model",
                          "there is no model \"%s\" (lookalike model list shows what there is)",
                          name);
@@ -76,8 +87,11 @@ static lk_code show(const lk_card_source *from, const char *name, const char *wh
 
 lk_code lk_model_list(const lk_model_opts *opts, lk_model_see_fn *see, void *ctx, lk_err *err)
 {
-    lk_card_source bundled = {.embedded = BUNDLED_PREFIX};
-    lk_code code = show(&bundled, BUNDLED_NAME, "bundled", see, ctx, err);
+    lk_code code = LK_OK;
+    for (size_t i = 0; !code && i < LK_ARRAY_LEN(bundled); i++) {
+        lk_card_source from = {.embedded = bundled[i].prefix};
+        code = show(&from, bundled[i].name, bundled[i].name, see, ctx, err);
+    }
     DIR *d = opts->models_dir ? opendir(opts->models_dir) : NULL;
     if (!d)
         return code;

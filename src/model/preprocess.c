@@ -1,13 +1,18 @@
 #include "model/preprocess.h"
 
+lk_code lk_preprocess_pixels(const lk_card *card, const lk_image *im, lk_image *ret, lk_err *err)
+{
+    static const unsigned char black[3] = {0, 0, 0};
+    return lk_resize_fit(im, card->fit, card->short_side, card->size, card->filter, black, ret,
+                         err);
+}
+
 lk_code lk_preprocess(const lk_card *card, const lk_image *im, bool pixels_first, float *ret,
                       lk_err *err)
 {
-    static const unsigned char black[3] = {0, 0, 0};
     lk_image square = {0};
     float value[3][256];
-    lk_code code = lk_resize_fit(im, card->fit, card->short_side, card->size, card->filter, black,
-                                 &square, err);
+    lk_code code = lk_preprocess_pixels(card, im, &square, err);
     if (code)
         return code;
     /* A table a channel, in the order of operations of the reference: x / 255, then the rest. */

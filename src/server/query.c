@@ -44,23 +44,6 @@ lk_code lk_percent_decode(lk_str text, bool plus, lk_arena *into, lk_str *ret, l
     return LK_OK;
 }
 
-void lk_percent_encode(lk_str text, lk_buf *out)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                     c == '-' || c == '.' || c == '_' || c == '~';
-        if (plain) {
-            lk_buf_putc(out, (char)c);
-        } else {
-            lk_buf_putc(out, '%');
-            lk_buf_putc(out, digits[c >> 4]);
-            lk_buf_putc(out, digits[c & 15]);
-        }
-    }
-}
-
 lk_code lk_args_parse(lk_str text, lk_arena *into, lk_args *ret, lk_err *err)
 {
     size_t max = 0, n = 0;

@@ -24,8 +24,6 @@ typedef struct lk_args {
  * are no UTF-8. The result is NUL-terminated, in the arena. */
 LK_CHECK lk_code lk_percent_decode(lk_str text, bool plus, lk_arena *into, lk_str *ret,
                                    lk_err *err);
-/* The opposite, for a path segment or a query value: everything but letters, digits and "-._~". */
-void lk_percent_encode(lk_str text, lk_buf *out);
 
 /* "a=1&b=x%20y" */
 LK_CHECK lk_code lk_args_parse(lk_str text, lk_arena *into, lk_args *ret, lk_err *err);

@@ -62,8 +62,9 @@ static void a_damaged_card_does_not_hide_the_other_models(void **state)
     lk_model_opts_default(&opts);
     opts.models_dir = dir;
     test_ok(lk_model_list(&opts, see, &s, &err), &err);
-    assert_int_equal(s.n, 2);
+    assert_int_equal(s.n, 3);
     test_has(s.text, "[lookalike-mini 256 ]");
+    test_has(s.text, "[roboflow 512 ]");
     test_has(s.text, "[broken 0 the model's card: ");
     test_dir_remove(dir);
 }
