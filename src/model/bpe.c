@@ -117,8 +117,13 @@ static lk_code read_openai(bpe *t, reader *r, lk_str merges, size_t n_merges, lk
                                       err);
             }
     while (!code && id < 512 + n_merges) {
-        lk_str right = next_line(&merges), left = lk_str_cut(&right, ' ');
-        if (left.n)
+        lk_str right = next_line(&merges);
+        if (right.n == 0)
+            continue;
+        lk_str left = lk_str_cut(&right, ' ');
+        if (left.n == 0 || right.n == 0)
+            code = lk_fail(err, LK_E_MODEL, "the merge of id %u has not two parts", id);
+        else
             code = add_string(r, id++, left, right, err);
     }
     t->base.begin_id = id;

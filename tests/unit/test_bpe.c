@@ -114,7 +114,8 @@ static void a_broken_vocabulary_is_refused_with_its_fault(void **state)
     (void)state;
     refuse("#version\nc at\n", "", "the merge \"c at\" has parts without an id");
     refuse("#version\nc a\nc a\n", "", "has \"ca\" twice");
-    refuse("#version\nc\n", "", "has \"c\" twice");
+    refuse("#version\nc\n", "", "the merge of id 512 has not two parts");
+    refuse("#version\n\n \n", "", "the merge of id 512 has not two parts");
     refuse("{\"a\":0", "c a\n", "bpe");
     refuse("[]", "c a\n", "lacks <|startoftext|> or <|endoftext|>");
     refuse("{\"a\":\"b\"}", "c a\n", "the id of \"a\" is no id");
