@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/commands.h"
+#include "engine/models.h"
 #include "server/server.h"
 
 typedef struct serve_opts {
@@ -44,10 +45,15 @@ static int run(void *opts, int argc, char **argv)
     int rc = CLI_FAILED;
     (void)argc, (void)argv;
     cli_catch_signals();
+    lk_code code = lk_engine_model_vet(&o->common.engine, &cli_stop, &err);
+    if (code) {
+        rc = cli_fail(&o->common, code, &err);
+        return rc == CLI_NONE ? CLI_FAILED : rc;
+    }
     if (!cli_open(&o->common, LK_OPEN_CREATE, &e, &rc))
         return rc;
     lk_log_init(&log, STDERR_FILENO, (lk_log_level)o->log_level, o->log_json);
-    lk_code code = lk_server_open(&o->server, e, &log, &s, &err);
+    code = lk_server_open(&o->server, e, &log, &s, &err);
     if (code) {
         rc = cli_fail(&o->common, code, &err);
     } else {

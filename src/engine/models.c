@@ -7,6 +7,7 @@
 #include "base/os.h"
 #include "engine/internal.h"
 #include "model/install.h"
+#include "model/trial.h"
 
 /* The options of the model room; dir holds the path that is made. */
 static lk_code model_opts(const lk_engine_opts *o, char dir[PATH_MAX], lk_model_opts *ret,
@@ -125,13 +126,14 @@ lk_code lk_engine_model_add(const lk_engine_opts *opts, const char *dir, const c
     return code;
 }
 
-/* Does the data folder's collection live in vectors of this model, or keep some? */
-static lk_code is_needed(const lk_engine_opts *o, const char *name, bool *ret, lk_err *err)
+/* The models that the data folder's collection lives in, or keeps vectors of; NULL where there is
+ * none. */
+static lk_code models_of_data(const lk_engine_opts *o, lk_arena *a, const char *ret[2], lk_err *err)
 {
     char path[PATH_MAX];
     int lock = -1, n = snprintf(path, sizeof path, "%s/records.db", o->data_dir);
     lk_records *r = NULL;
-    *ret = false;
+    ret[0] = ret[1] = NULL;
     if (n < 0 || (size_t)n >= sizeof path || !lk_os_exists(path))
         return LK_OK;
     snprintf(path, sizeof path, "%s/lock", o->data_dir);
@@ -140,7 +142,7 @@ static lk_code is_needed(const lk_engine_opts *o, const char *name, bool *ret, l
     if (!code)
         code = lk_records_open(path, &r, err);
     if (!code)
-        code = lk_spaces_need(r, name, ret, err);
+        code = lk_spaces_models(r, a, ret, err);
     lk_records_close(r);
     if (lock >= 0)
         lk_os_unlock(lock);
@@ -150,17 +152,21 @@ static lk_code is_needed(const lk_engine_opts *o, const char *name, bool *ret, l
 lk_code lk_engine_model_remove(const lk_engine_opts *opts, const char *name, lk_err *err)
 {
     char dir[PATH_MAX];
+    const char *needed[2];
     lk_model_opts mo;
-    bool needed = false;
+    lk_arena a;
+    lk_arena_init(&a, 0);
     lk_code code = model_opts(opts, dir, &mo, err);
     if (!code)
-        code = is_needed(opts, name, &needed, err);
-    if (!code && needed)
-        code = lk_fail_field(err, LK_E_DENIED, "name",
-                             "the collection in \"%s\" was made with %s and needs it",
-                             opts->data_dir, name);
+        code = models_of_data(opts, &a, needed, err);
+    for (size_t i = 0; !code && i < 2; i++)
+        if (needed[i] && strcmp(needed[i], name) == 0)
+            code = lk_fail_field(err, LK_E_DENIED, "name",
+                                 "the collection in \"%s\" was made with %s and needs it",
+                                 opts->data_dir, name);
     if (!code)
         code = lk_model_remove(name, &mo, err);
+    lk_arena_release(&a);
     return code;
 }
 
@@ -184,6 +190,25 @@ lk_code lk_engine_model_check(const lk_engine_opts *opts, const char *name, cons
     const lk_check_opts co = {
         .model = &mo, .canary_min = opts->canary_min, .photos = photos, .cancel = cancel};
     return code ? code : lk_model_check(name, &co, ret, err);
+}
+
+lk_code lk_engine_model_vet(const lk_engine_opts *opts, const lk_cancel *cancel, lk_err *err)
+{
+    char dir[PATH_MAX];
+    const char *names[2] = {NULL};
+    lk_model_opts mo;
+    lk_arena a;
+    lk_arena_init(&a, 0);
+    lk_code code = model_opts(opts, dir, &mo, err);
+    if (!code)
+        code = models_of_data(opts, &a, names, err);
+    if (opts->model || !names[0])
+        names[0] = opts->model ? opts->model : "mini";
+    for (size_t i = 0; !code && i < 2; i++)
+        if (names[i])
+            code = lk_model_vet(names[i], &mo, cancel, err);
+    lk_arena_release(&a);
+    return code;
 }
 
 static lk_code bench_rows(lk_model *m, const lk_bench_opts *bench, lk_benched *b, lk_err *err)

@@ -50,6 +50,11 @@ LK_CHECK lk_code lk_engine_model_check(const lk_engine_opts *opts, const char *n
                                        const char *photos, const lk_cancel *cancel, lk_checked *ret,
                                        lk_err *err);
 
+/* Before a server opens the data folder: its model is known to run here, or is tried in a child now
+ * (lk_model_vet). A folder that is not there yet is fine. */
+LK_CHECK lk_code lk_engine_model_vet(const lk_engine_opts *opts, const lk_cancel *cancel,
+                                     lk_err *err);
+
 #define LK_MAX_BENCH_ROWS 16
 
 typedef struct lk_benched {

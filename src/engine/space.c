@@ -287,13 +287,20 @@ static lk_code read_note(lk_records *r, lk_spaces *s, lk_err *err)
     return code;
 }
 
-lk_code lk_spaces_need(lk_records *r, const char *name, bool *ret, lk_err *err)
+lk_code lk_spaces_models(lk_records *r, lk_arena *into, const char *ret[2], lk_err *err)
 {
     lk_spaces s = {0};
+    ret[0] = ret[1] = NULL;
     lk_spaces_init(&s);
     lk_code code = read_note(r, &s, err);
-    *ret =
-        (s.now && strcmp(s.now->name, name) == 0) || (s.other && strcmp(s.other->name, name) == 0);
+    const lk_space *both[2] = {s.now, s.other};
+    for (size_t i = 0; !code && i < 2; i++) {
+        if (!both[i])
+            continue;
+        ret[i] = lk_arena_strndup(into, both[i]->name, strlen(both[i]->name));
+        if (!ret[i])
+            code = lk_fail(err, LK_E_NOMEM, "out of memory");
+    }
     lk_spaces_release(&s);
     return code == LK_E_NOT_FOUND ? LK_OK : code;
 }

@@ -60,8 +60,9 @@ LK_CHECK lk_code lk_spaces_model_alone(lk_engine *e, lk_err *err);
 /* Write down which spaces there are; other NULL: none. The commit point of every change (S4). */
 LK_CHECK lk_code lk_spaces_save(lk_engine *e, const lk_space *now, const lk_space *other,
                                 bool filling, lk_err *err);
-/* Is a model of this name noted in the records of a collection that nobody has open? */
-LK_CHECK lk_code lk_spaces_need(lk_records *r, const char *name, bool *ret, lk_err *err);
+/* The models of a collection that nobody has open, by its records: of its space and of the other
+ * one, or NULL. */
+LK_CHECK lk_code lk_spaces_models(lk_records *r, lk_arena *into, const char *ret[2], lk_err *err);
 /* Remove folders that no space has: what an interrupted end of a migration left. */
 LK_CHECK lk_code lk_spaces_sweep(lk_engine *e, lk_err *err);
 

@@ -25,6 +25,7 @@
 
 #include "base/mem.h"
 #include "base/os.h"
+#include "model/canary.h"
 #include "model/places.h"
 
 enum { LOOK_AT_CANCEL_MS = 100, MIN_SECONDS = 120, MIB_A_SECOND = 8 };
@@ -203,37 +204,102 @@ typedef struct trial {
     const lk_model_opts *opts;
 } trial;
 
-static lk_code open_it(void *ctx, lk_buf *out, lk_err *err)
+/* What is left of a good run is the canary, for the next one to compare with. It is no fault when
+ * it cannot be kept, in a folder that is only to be read, say. */
+static lk_code record_canary(const trial *t, lk_model *m, lk_err *err)
+{
+    lk_canary now = {0}, then = {0};
+    const char *dir = t->opts->models_dir, *key = lk_model_info_of(m)->key;
+    lk_code code = lk_canary_measure(m, &now, err);
+    if (!code && lk_canary_read(t->name, dir, key, &then, NULL) == LK_E_NOT_FOUND) {
+        lk_code kept = lk_canary_write(t->name, dir, key, &now, NULL);
+        (void)kept;
+    }
+    lk_canary_release(&now);
+    lk_canary_release(&then);
+    return code;
+}
+
+static lk_code run_it(void *ctx, lk_buf *out, lk_err *err)
 {
     const trial *t = ctx;
     lk_model *m = NULL;
     (void)out;
-    lk_code code = lk_model_open(t->name, t->opts, &m, err);
+    lk_code code = lk_image_start(err);
+    if (!code)
+        code = lk_model_open(t->name, t->opts, &m, err);
+    if (!code)
+        code = record_canary(t, m, err);
     lk_model_close(m);
+    return code;
+}
+
+/* The card of a model, and how many bytes it lists. */
+static lk_code read_card(const char *name, const lk_model_opts *opts, lk_arena *a,
+                         bool *ret_bundled, lk_card *ret, uint64_t *ret_bytes, lk_err *err)
+{
+    char path[PATH_MAX];
+    lk_card_source from;
+    lk_code code = lk_model_locate(name, opts->models_dir, path, &from, err);
+    if (!code)
+        code = lk_card_read(&from, a, ret, err);
+    *ret_bundled = !code && from.embedded;
+    *ret_bytes = 0;
+    for (size_t i = 0; !code && i < ret->n_files; i++)
+        *ret_bytes += ret->files[i].bytes;
+    return code;
+}
+
+static lk_code try_it(const char *name, const lk_model_opts *opts, uint64_t bytes,
+                      const lk_cancel *cancel, lk_err *err)
+{
+    lk_buf out;
+    trial t = {name, opts};
+    const lk_trial_limits limits = lk_trial_limits_of(bytes);
+    lk_buf_init(&out, 0);
+    lk_code code = lk_trial_run(run_it, &t, &limits, cancel, &out, err);
+    lk_buf_release(&out);
     return code;
 }
 
 lk_code lk_model_try(const char *name, const lk_model_opts *opts, const lk_cancel *cancel,
                      lk_err *err)
 {
-    char path[PATH_MAX];
     lk_arena a;
     lk_card card;
-    lk_card_source from;
-    lk_buf out;
-    uint64_t bytes = 0;
-    trial t = {name, opts};
+    bool bundled;
+    uint64_t bytes;
     lk_arena_init(&a, 0);
-    lk_buf_init(&out, 0);
-    lk_code code = lk_model_locate(name, opts->models_dir, path, &from, err);
+    lk_code code = read_card(name, opts, &a, &bundled, &card, &bytes, err);
     if (!code)
-        code = lk_card_read(&from, &a, &card, err);
-    for (size_t i = 0; !code && i < card.n_files; i++)
-        bytes += card.files[i].bytes;
-    const lk_trial_limits limits = lk_trial_limits_of(bytes);
-    if (!code)
-        code = lk_trial_run(open_it, &t, &limits, cancel, &out, err);
-    lk_buf_release(&out);
+        code = try_it(name, opts, bytes, cancel, err);
+    lk_arena_release(&a);
+    return code;
+}
+
+/* A canary that was recorded for this key: the key covers the checksums of the files. */
+static bool has_run(const char *name, const lk_model_opts *opts, const lk_card *card, lk_arena *a)
+{
+    lk_model_info info;
+    lk_canary then = {0};
+    bool has = lk_model_info_of_card(card, a, &info, NULL) == LK_OK &&
+               lk_canary_read(name, opts->models_dir, info.key, &then, NULL) == LK_OK;
+    lk_canary_release(&then);
+    return has;
+}
+
+lk_code lk_model_vet(const char *name, const lk_model_opts *opts, const lk_cancel *cancel,
+                     lk_err *err)
+{
+    lk_arena a;
+    lk_card card;
+    bool bundled;
+    uint64_t bytes;
+    lk_arena_init(&a, 0);
+    lk_code code = read_card(name, opts, &a, &bundled, &card, &bytes, err);
+    bool has_graph = !code && !bundled && card.n_files > 0; /* else a service runs it */
+    if (has_graph && !has_run(name, opts, &card, &a))
+        code = try_it(name, opts, bytes, cancel, err);
     lk_arena_release(&a);
     return code;
 }

@@ -32,8 +32,14 @@ LK_CHECK lk_code lk_trial_run(lk_trial_fn *fn, void *ctx, const lk_trial_limits 
 /* What a model of so many bytes may take. */
 lk_trial_limits lk_trial_limits_of(uint64_t model_bytes);
 
-/* lk_model_open in a child, where name is a folder or of models_dir; the errors are its own. */
+/* Open a model and embed in a child; the errors are lk_model_open's. What is recorded when it went
+ * well is its canary (canary.h). */
 LK_CHECK lk_code lk_model_try(const char *name, const lk_model_opts *opts, const lk_cancel *cancel,
+                              lk_err *err);
+
+/* The same, for a model that is neither part of this program nor has a canary of these very files:
+ * what has run once, runs. */
+LK_CHECK lk_code lk_model_vet(const char *name, const lk_model_opts *opts, const lk_cancel *cancel,
                               lk_err *err);
 
 #endif

@@ -1,7 +1,9 @@
 """The model command: models are listed, exported, added, checked, measured and removed."""
 
+import hashlib
 import json
 import os
+import struct
 import subprocess
 from pathlib import Path
 
@@ -104,6 +106,88 @@ def test_a_wrong_card_is_refused_with_a_sentence(tmp_path, exported, was, now, s
     assert says in " ".join(c["says"] for c in faulty["checks"] if not c["ok"])
     assert says in run(tmp_path, "add", exported, "--to", "wrong", code=4).stderr
     assert "wrong" not in listed(tmp_path)
+
+
+# ---- graphs made to do harm ----
+
+
+def varint(n):
+    out = bytearray()
+    while n > 0x7f:
+        out.append(n & 0x7f | 0x80)
+        n >>= 7
+    return bytes(out + bytes([n]))
+
+
+def part(number, payload):
+    """A length-delimited field of a protobuf message."""
+    payload = payload.encode() if isinstance(payload, str) else payload
+    return varint(number << 3 | 2) + varint(len(payload)) + payload
+
+
+def count(number, value):
+    return varint(number << 3) + varint(value)
+
+
+def value_info(name, kind, dims):
+    shape = b"".join(part(1, count(1, d) if isinstance(d, int) else part(2, d)) for d in dims)
+    return part(1, name) + part(2, part(1, count(1, kind) + part(2, shape)))
+
+
+def tensor(kind, raw, dims, name=""):
+    return b"".join(count(1, d) for d in dims) + count(2, kind) + part(8, name) + part(9, raw)
+
+
+def node(kind, inputs, output, *attributes):
+    return part(1, b"".join(part(1, i) for i in inputs) + part(2, output) + part(4, kind)
+                + b"".join(part(5, a) for a in attributes))
+
+
+def hungry_graph(n):
+    """n floats are made of nothing for each text, and their sum fills its 256 numbers."""
+    def numbers(name, value):
+        return part(5, tensor(7, value.to_bytes(8, "little"), [1], name))
+
+    one = part(1, "value") + part(5, tensor(1, struct.pack("<f", 1), [1])) + count(20, 4)
+    graph = (node("Shape", ["ids"], "s") + node("Gather", ["s", "zero"], "rows")
+             + node("Mul", ["rows", "many"], "size") + node("ConstantOfShape", ["size"], "big", one)
+             + node("ReduceSum", ["big"], "sum")
+             + node("Concat", ["rows", "width"], "shape",
+                    part(1, "axis") + count(3, 0) + count(20, 2))
+             + node("Expand", ["sum", "shape"], "out") + part(2, "g")
+             + numbers("zero", 0) + numbers("many", n) + numbers("width", 256)
+             + part(11, value_info("ids", 7, ["n", "t"]))
+             + part(12, value_info("out", 1, ["n", 256])))
+    return count(1, 8) + part(7, graph) + part(8, count(2, 13))
+
+
+def write_model(folder, graph):
+    files = {"text.onnx": graph, "vocab.txt": b"<pad>\nboat\ndogs\n"}
+    folder.mkdir()
+    for name, body in files.items():
+        (folder / name).write_bytes(body)
+    (folder / "model.json").write_text(json.dumps({
+        "name": folder.name, "version": "1", "dim": 256,
+        "text": {"file": "text.onnx", "tokenizer": "words", "vocab": "vocab.txt"},
+        "files": {name: {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}
+                  for name, body in files.items()}}), encoding="utf-8")
+    return folder
+
+
+def test_a_graph_that_eats_memory_is_stopped_before_it_hurts(tmp_path):
+    modest = write_model(tmp_path / "modest", hungry_graph(1000))
+    assert run_json(tmp_path, "check", modest)["ok"] is True
+    hungry = write_model(tmp_path / "hungry", hungry_graph(1 << 30))  # 4 GiB
+    faulty = run_json(tmp_path, "check", hungry, code=4)
+    said = [c["says"] for c in faulty["checks"] if not c["ok"]]
+    assert len(said) == 1 and "allocat" in said[0], said
+    assert "allocat" in run(tmp_path, "add", hungry, code=4).stderr
+    assert listed(tmp_path)["mini"] and "hungry" not in listed(tmp_path)
+    served = subprocess.run([PROGRAM, "--data", tmp_path / "d", "--model", hungry, "serve",
+                             "--listen", "127.0.0.1:0"],
+                            capture_output=True, text=True, timeout=60, check=False)
+    assert served.returncode == 4 and "allocat" in served.stderr
+    assert not (hungry / "canary.json").exists() and (modest / "canary.json").exists()
 
 
 def test_a_bench_has_a_line_for_each_way(tmp_path):
