@@ -10,6 +10,8 @@
 #include "base/os.h"
 #include "model/model.h"
 
+#define DEFAULT_LOGIT_SCALE 100
+
 /* ---- members ---- */
 
 static lk_code bad(lk_err *err, const char *member, const char *what)
@@ -57,6 +59,14 @@ static lk_code get_three(const lk_jval *obj, const char *key, bool positive, flo
             return bad(err, key, "is not three numbers");
     }
     return LK_OK;
+}
+
+static lk_code get_scale(const lk_jval *root, double *ret, lk_err *err)
+{
+    const lk_jval *v = lk_jval_get(root, "logit_scale");
+    *ret = v ? lk_jval_real(v) : DEFAULT_LOGIT_SCALE;
+    return *ret > 0 && *ret <= LK_MAX_LOGIT_SCALE ? LK_OK
+                                                  : bad(err, "logit_scale", "is out of range");
 }
 
 /* The first word of the text is what counts: "bicubic, antialiased". */
@@ -274,7 +284,7 @@ lk_code lk_card_parse(lk_str text, lk_arena *into, lk_card *ret, lk_err *err)
         return lk_err_prefix(err, LK_E_MODEL, "the model's card");
     const lk_jval *root = lk_json_root(json), *image = lk_jval_get(root, "image"),
                   *words = lk_jval_get(root, "text"), *cat = lk_jval_get(root, "categories"),
-                  *remote = lk_jval_get(root, "remote");
+                  *remote = lk_jval_get(root, "remote"), *classes = lk_jval_get(root, "classes");
     code = get_text(root, "name", true, into, &c.name, err);
     if (!code)
         code = get_text(root, "version", true, into, &c.version, err);
@@ -295,6 +305,10 @@ lk_code lk_card_parse(lk_str text, lk_arena *into, lk_card *ret, lk_err *err)
         code = parse_text(words, into, &c, err);
     if (!code && cat)
         code = get_file(cat, "file", into, &c.categories_file, err);
+    if (!code && classes)
+        code = get_file(classes, "file", into, &c.classes_file, err);
+    if (!code)
+        code = get_scale(root, &c.logit_scale, err);
     if (!code && !image && !words)
         code = bad(err, "image", "and \"text\" are both missing");
     if (!code)
@@ -420,7 +434,7 @@ static bool is_named(const lk_card *c, const char *file)
 {
     const char *const names[] = {c->image.file,      c->image.projection, c->text.file,
                                  c->text.projection, c->vocab_file,       c->merges_file,
-                                 c->categories_file};
+                                 c->categories_file, c->classes_file};
     for (size_t i = 0; i < LK_ARRAY_LEN(names); i++)
         if (names[i] && strcmp(names[i], file) == 0)
             return true;

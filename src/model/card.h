@@ -8,6 +8,8 @@
  *           attention_mask
  *   remote  url, variant, key: of a model that a service runs (driver roboflow). Its towers name no
  *           files: "image" has size, resize and resize_filter, "text" is an empty object
+ *   logit_scale  of the softmax over cosines to prompts; 100 is CLIP's
+ *   classes  file: of a model whose rows are a classifier's scores, the classes' names, a line each
  *   categories  file: labels {label: [terms]}, logit_scale
  *   files   {name: {sha256, bytes}}: every file that is used must be listed
  *
@@ -29,6 +31,7 @@
 #include "model/tokenizer.h"
 
 #define LK_MAX_CARD_FILES 16
+#define LK_MAX_LOGIT_SCALE 1000.0
 #define LK_MAX_CARD_BYTES (4u << 20)
 #define LK_MAX_MODEL_BYTES ((size_t)4 << 30)
 
@@ -88,6 +91,8 @@ typedef struct lk_card {
     } remote;
 
     const char *categories_file; /* NULL: none */
+    const char *classes_file;    /* NULL: it is no classifier */
+    double logit_scale;
 
     struct {
         const char *name;

@@ -27,7 +27,6 @@ struct lk_model {
     size_t n_terms;
     float *terms; /* [n_terms][dim] */
     size_t *term_label;
-    float logit_scale;
 };
 
 void lk_model_opts_default(lk_model_opts *ret)
@@ -79,13 +78,36 @@ lk_code lk_model_embed_images(lk_model *m, size_t n, const lk_image *const *imag
     return lk_model_embed_measured(m, n, images, ret, NULL, err);
 }
 
-lk_code lk_model_embed_text(lk_model *m, lk_str text, float *ret, lk_err *err)
+lk_code lk_model_embed_texts(lk_model *m, size_t n, const lk_str *texts, float *ret, lk_err *err)
 {
+    const lk_model_driver *d = m->embedder->driver;
+    size_t dim = m->card.dim;
+    lk_code code = LK_OK;
     if (!m->embedder->has_text)
         return lk_fail(err, LK_E_UNSUPPORTED, "the model %s has no text tower", m->card.name);
-    lk_code code = m->embedder->driver->embed_texts(m->embedder, 1, &text, ret, err);
+    for (size_t i = 0; !code && i < n; i += d->max_batch) {
+        size_t batch = n - i < d->max_batch ? n - i : d->max_batch;
+        code = d->embed_texts(m->embedder, batch, texts + i, ret + i * dim, err);
+    }
+    for (size_t i = 0; !code && i < n; i++)
+        if (make_unit(ret + i * dim, dim) == 0)
+            memset(ret + i * dim, 0, dim * sizeof *ret);
+    return code;
+}
+
+static bool is_zero(const float *v, size_t dim)
+{
+    size_t i = 0;
+    while (i < dim && v[i] == 0)
+        i++;
+    return i == dim;
+}
+
+lk_code lk_model_embed_text(lk_model *m, lk_str text, float *ret, lk_err *err)
+{
+    lk_code code = lk_model_embed_texts(m, 1, &text, ret, err);
     int shown = (int)(text.n < 80 ? text.n : 80);
-    if (!code && make_unit(ret, m->card.dim) == 0)
+    if (!code && is_zero(ret, m->card.dim))
         code = lk_fail_field(err, LK_E_NO_MEANING, "text", "the model knows no word of \"%.*s\"",
                              shown, text.p);
     return code;
@@ -142,7 +164,7 @@ static lk_code load_labels(lk_model *m, const lk_jval *root, lk_err *err)
     m->term_label = lk_arena_zalloc(&m->arena, MAX_TERMS, sizeof *m->term_label);
     if (!names || !m->terms || !m->term_label)
         return lk_fail(err, LK_E_NOMEM, "out of memory for the categories");
-    m->logit_scale = (float)scale;
+    m->info.logit_scale = scale;
     for (lk_jiter it = lk_jiter_of(labels); !code && lk_jiter_next(&it, &label, &terms);)
         code = add_label(m, label, terms, names, err);
     m->info.labels = names;
@@ -175,7 +197,7 @@ lk_code lk_model_classify(const lk_model *m, const float *vector, float *ret_pro
         return lk_fail(err, LK_E_UNSUPPORTED, "the model %s has no categories", m->card.name);
     for (size_t t = 0; t < m->n_terms; t++) {
         const float *term = m->terms + t * m->card.dim;
-        logits[t] = m->logit_scale * lk_kern_best()->dot_f32(vector, term, m->card.dim);
+        logits[t] = (float)m->info.logit_scale * lk_kern_best()->dot_f32(vector, term, m->card.dim);
         top = fmaxf(top, logits[t]);
     }
     for (size_t i = 0; i < m->info.n_labels; i++)
@@ -187,6 +209,42 @@ lk_code lk_model_classify(const lk_model *m, const float *vector, float *ret_pro
     for (size_t t = 0; t < m->n_terms; t++)
         ret_probs[m->term_label[t]] += (float)((double)logits[t] / sum);
     return LK_OK;
+}
+
+/* ---- classes ---- */
+
+static lk_code add_classes(lk_model *m, lk_str text, lk_err *err)
+{
+    const char **names = lk_arena_zalloc(&m->arena, m->card.dim, sizeof *names);
+    size_t n = 0;
+    if (!names)
+        return lk_fail(err, LK_E_NOMEM, "out of memory for the classes");
+    for (; text.n; n++) {
+        lk_str line = lk_str_trim(lk_str_cut(&text, '\n'));
+        if (n == m->card.dim || line.n == 0 || line.n > LK_MAX_LABEL_BYTES || !lk_utf8_valid(line))
+            return lk_fail(err, LK_E_MODEL, "\"%s\" is not %zu lines with a name each: line %zu",
+                           m->card.classes_file, m->card.dim, n + 1);
+        names[n] = lk_arena_strndup(&m->arena, line.p, line.n);
+        if (!names[n])
+            return lk_fail(err, LK_E_NOMEM, "out of memory for the classes");
+    }
+    if (n != m->card.dim)
+        return lk_fail(err, LK_E_MODEL, "\"%s\" names %zu classes, the model scores %zu",
+                       m->card.classes_file, n, m->card.dim);
+    m->info.classes = names;
+    m->info.n_classes = n;
+    return LK_OK;
+}
+
+static lk_code open_classes(lk_model *m, const lk_card_source *from, lk_err *err)
+{
+    lk_card_file f;
+    lk_code code = lk_card_open_file(from, &m->card, m->card.classes_file, &f, err);
+    if (code)
+        return code;
+    code = add_classes(m, (lk_str){(const char *)f.bytes.p, f.bytes.n}, err);
+    lk_card_file_release(&f);
+    return code;
 }
 
 /* ---- opening ---- */
@@ -228,6 +286,8 @@ lk_code lk_model_open(const char *name, const lk_model_opts *opts, lk_model **re
         code = open_driver(m, &from, opts, err);
     if (!code && m->card.categories_file && m->card.has_text)
         code = open_categories(m, &from, err);
+    if (!code && m->card.classes_file)
+        code = open_classes(m, &from, err);
     if (code) {
         lk_model_close(m);
         return code;

@@ -18,6 +18,7 @@
 
 #define LK_MAX_DIM 4096
 #define LK_MAX_LABELS 64
+#define LK_MAX_LABEL_BYTES 128
 
 typedef struct lk_model lk_model;
 
@@ -55,6 +56,9 @@ typedef struct lk_model_info {
     bool has_image, has_text;
     size_t n_labels; /* zero-shot categories; 0: the card has none */
     const char *const *labels;
+    double logit_scale; /* of a softmax over cosines to texts */
+    size_t n_classes;   /* dim where the model is a classifier, whose rows are scores; else 0 */
+    const char *const *classes;
 } lk_model_info;
 
 const lk_model_info *lk_model_info_of(const lk_model *m); /* lives as long as the model */
@@ -66,6 +70,9 @@ LK_CHECK lk_code lk_model_embed_images(lk_model *m, size_t n, const lk_image *co
 /* The same, with the length of each embedding before it was made unit length to ret_norms[n]. */
 LK_CHECK lk_code lk_model_embed_measured(lk_model *m, size_t n, const lk_image *const *images,
                                          float *ret, float *ret_norms, lk_err *err);
+/* texts[n] to ret[n][dim], unit length; zeros for one of which the model knows no word. */
+LK_CHECK lk_code lk_model_embed_texts(lk_model *m, size_t n, const lk_str *texts, float *ret,
+                                      lk_err *err);
 /* One text to ret[dim], unit length. LK_E_NO_MEANING when no word of it is known to the model. */
 LK_CHECK lk_code lk_model_embed_text(lk_model *m, lk_str text, float *ret, lk_err *err);
 

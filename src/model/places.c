@@ -54,7 +54,8 @@ lk_code lk_model_info_of_card(const lk_card *c, lk_arena *into, lk_model_info *r
                            .describe = c->describe,
                            .dim = c->dim,
                            .has_image = c->has_image,
-                           .has_text = c->has_text};
+                           .has_text = c->has_text,
+                           .logit_scale = c->logit_scale};
     return lk_card_key(c, into, &ret->key, err);
 }
 

@@ -42,7 +42,8 @@ static bool is_tower(const lk_card *c, const char *name)
 static bool is_member(const lk_card *c, const char *name)
 {
     return is(c->image.projection, name) || is(c->text.projection, name) ||
-           is(c->vocab_file, name) || is(c->merges_file, name) || is(c->categories_file, name);
+           is(c->vocab_file, name) || is(c->merges_file, name) || is(c->categories_file, name) ||
+           is(c->classes_file, name);
 }
 
 static lk_code write_file(job *j, size_t i, lk_blob bytes, lk_err *err)
@@ -115,8 +116,9 @@ static lk_code make_files(job *j, lk_err *err)
 
 static void put_members(const lk_jval *card, lk_jw *w)
 {
-    static const char *const kept[] = {"version", "description", "dim",  "driver",    "license",
-                                       "licence", "image",       "text", "categories"};
+    static const char *const kept[] = {"version",    "description", "dim",        "driver",
+                                       "license",    "licence",     "image",      "text",
+                                       "categories", "classes",     "logit_scale"};
     for (size_t i = 0; i < LK_ARRAY_LEN(kept); i++) {
         const lk_jval *v = lk_jval_get(card, kept[i]);
         if (v) {
