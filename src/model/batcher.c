@@ -37,7 +37,7 @@ struct lk_batcher {
     lk_mutex lock;
     lk_cond company; /* the one who gathers waits for it */
     item *first, **end;
-    size_t n_expected;
+    size_t n_expected; /* callers */
     unsigned n_free;
     bool gathering;
     lk_batcher_stats stats;
@@ -82,25 +82,25 @@ void lk_batcher_stats_of(lk_batcher *b, lk_batcher_stats *ret)
 
 /* ---- those on their way ---- */
 
-void lk_batcher_expect(lk_batcher *b, size_t n)
+void lk_batcher_expect(lk_batcher *b)
 {
     lk_mutex_lock(&b->lock);
-    b->n_expected += n;
+    b->n_expected++;
     lk_mutex_unlock(&b->lock);
 }
 
-static void arrived(lk_batcher *b, size_t n)
+static void arrived(lk_batcher *b)
 {
-    assert(b->n_expected >= n);
-    b->n_expected -= n;
+    assert(b->n_expected > 0);
+    b->n_expected--;
     if (b->gathering)
         lk_cond_signal(&b->company);
 }
 
-void lk_batcher_expect_no_more(lk_batcher *b, size_t n)
+void lk_batcher_expect_no_more(lk_batcher *b)
 {
     lk_mutex_lock(&b->lock);
-    arrived(b, n);
+    arrived(b);
     lk_mutex_unlock(&b->lock);
 }
 
@@ -239,7 +239,7 @@ lk_code lk_batcher_run(lk_batcher *b, uint64_t key, size_t max_batch, size_t n,
     call c = {.left = n};
     item few[4], *items = n <= LK_ARRAY_LEN(few) ? few : lk_alloc_array(n, sizeof *items);
     if (!items) {
-        lk_batcher_expect_no_more(b, n);
+        lk_batcher_expect_no_more(b);
         return lk_fail(err, LK_E_NOMEM, "out of memory for a batch");
     }
     uint64_t now = lk_now_ns();
@@ -249,7 +249,7 @@ lk_code lk_batcher_run(lk_batcher *b, uint64_t key, size_t max_batch, size_t n,
         items[i] = (item){NULL, &c, key, now, max_batch, in[i], out[i]};
         join(b, &items[i]);
     }
-    arrived(b, n);
+    arrived(b);
     while (c.left > 0) {
         if (c.waiting > 0 && b->n_free > 0 && !b->gathering) {
             c.leads = true;

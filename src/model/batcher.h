@@ -39,14 +39,15 @@ void lk_batcher_opts_default(lk_batcher_opts *ret);
 LK_CHECK lk_code lk_batcher_new(const lk_batcher_opts *o, lk_batcher **ret, lk_err *err);
 void lk_batcher_free(lk_batcher *b); /* NULL allowed; no call may be running */
 
-/* A caller that prepares n items says so, and afterwards either runs them or takes it back. */
-void lk_batcher_expect(lk_batcher *b, size_t n);
-void lk_batcher_expect_no_more(lk_batcher *b, size_t n);
+/* A caller says that it is on its way, before it prepares its items; afterwards it either runs them
+ * or takes it back. */
+void lk_batcher_expect(lk_batcher *b);
+void lk_batcher_expect_no_more(lk_batcher *b);
 
-/* Items of one key that were expected, which may travel with others of that key in batches of at
- * most max_batch (1..LK_MAX_BATCH, the same for all of a key). Returns when all n are done; the
- * error is that of the first of them that failed. A batch that fails is done again one by one, so
- * that no item fails for another's sake. */
+/* Items of one key, of a caller that was expected, which may travel with others of that key in
+ * batches of at most max_batch (1..LK_MAX_BATCH, the same for all of a key). Returns when all n are
+ * done; the error is that of the first of them that failed. A batch that fails is done again one by
+ * one, so that no item fails for another's sake. */
 LK_CHECK lk_code lk_batcher_run(lk_batcher *b, uint64_t key, size_t max_batch, size_t n,
                                 const void *const *in, void *const *out, lk_err *err);
 

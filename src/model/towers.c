@@ -144,7 +144,7 @@ static lk_code towers_embed_images(lk_embedder *e, size_t n, const lk_image *con
     size_t one = image_floats(m);
     const void *in[MAX_BATCH];
     void *out[MAX_BATCH];
-    lk_batcher_expect(m->batcher, n);
+    lk_batcher_expect(m->batcher);
     float *values = lk_alloc_array(n * one, sizeof *values);
     lk_code code = values ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory for the model's input");
     for (size_t i = 0; !code && i < n; i++) {
@@ -153,7 +153,7 @@ static lk_code towers_embed_images(lk_embedder *e, size_t n, const lk_image *con
         code = lk_preprocess(e->card, images[i], m->pixels_first, values + i * one, err);
     }
     if (code)
-        lk_batcher_expect_no_more(m->batcher, n);
+        lk_batcher_expect_no_more(m->batcher);
     else
         code = lk_batcher_run(m->batcher, KEY_IMAGE, m->image_rows ? m->image_rows : MAX_BATCH, n,
                               in, out, err);
@@ -325,9 +325,9 @@ static lk_code run_texts(towers *m, size_t length, size_t n, const void *const *
     return code;
 }
 
-/* Run those of texts[n] that have this length; returns how many there were. */
-static size_t embed_length(towers *m, size_t n, const text *texts, size_t length, float *ret,
-                           lk_code *code, lk_err *err)
+/* Run those of texts[n] that have this length. */
+static lk_code embed_length(towers *m, size_t n, const text *texts, size_t length, float *ret,
+                            lk_err *err)
 {
     const void *in[MAX_BATCH];
     void *out[MAX_BATCH];
@@ -337,15 +337,15 @@ static size_t embed_length(towers *m, size_t n, const text *texts, size_t length
             in[k] = &texts[i];
             out[k++] = ret + i * m->base.card->dim;
         }
-    *code = lk_batcher_run(m->batcher, length, m->text_rows ? m->text_rows : MAX_BATCH, k, in, out,
-                           err);
-    return k;
+    lk_batcher_expect(m->batcher);
+    return lk_batcher_run(m->batcher, length, m->text_rows ? m->text_rows : MAX_BATCH, k, in, out,
+                          err);
 }
 
 /* By length, from the first text of each. What the model knows nothing of becomes zeros. */
 static lk_code embed_encoded(towers *m, size_t n, const text *texts, float *ret, lk_err *err)
 {
-    size_t dim = m->base.card->dim, n_left = n;
+    size_t dim = m->base.card->dim;
     lk_code code = LK_OK;
     for (size_t i = 0; !code && i < n; i++) {
         size_t length = length_of(m, texts[i].n_tokens), before = 0;
@@ -355,9 +355,8 @@ static lk_code embed_encoded(towers *m, size_t n, const text *texts, float *ret,
         if (!texts[i].n_tokens)
             memset(ret + i * dim, 0, dim * sizeof *ret);
         else if (before == i)
-            n_left -= embed_length(m, n, texts, length, ret, &code, err);
+            code = embed_length(m, n, texts, length, ret, err);
     }
-    lk_batcher_expect_no_more(m->batcher, n_left);
     return code;
 }
 
@@ -374,10 +373,8 @@ static lk_code towers_embed_texts(lk_embedder *e, size_t n, const lk_str *texts,
         code = lk_tokenizer_encode(m->tokenizer, texts[i], ids + i * stride, &encoded[i].n_tokens,
                                    err);
     }
-    if (!code) {
-        lk_batcher_expect(m->batcher, n);
+    if (!code)
         code = embed_encoded(m, n, encoded, ret, err);
-    }
     lk_free(ids);
     return code;
 }

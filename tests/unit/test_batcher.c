@@ -106,7 +106,7 @@ static lk_code ask(bench *t, uint64_t key, uint64_t x, uint64_t *y)
     const void *in[1] = {&x};
     void *out[1] = {y};
     lk_err err;
-    lk_batcher_expect(t->b, 1);
+    lk_batcher_expect(t->b);
     return lk_batcher_run(t->b, key, 8, 1, in, out, &err);
 }
 
@@ -229,7 +229,7 @@ static void the_wait_is_bounded(void **state)
     uint64_t y = 0;
     lk_batcher_stats s;
     start(&t, 1, 50);
-    lk_batcher_expect(t.b, 1); /* one who never comes */
+    lk_batcher_expect(t.b); /* one who never comes */
     uint64_t before = lk_now_ns();
     assert_int_equal(ask(&t, 0, 21, &y), LK_OK);
     uint64_t took_ms = (lk_now_ns() - before) / 1000000;
@@ -237,7 +237,7 @@ static void the_wait_is_bounded(void **state)
         fail_msg("it waited %llu ms", (unsigned long long)took_ms);
     lk_batcher_stats_of(t.b, &s);
     assert_int_equal(s.waits, 1);
-    lk_batcher_expect_no_more(t.b, 1);
+    lk_batcher_expect_no_more(t.b);
     stop(&t);
 }
 
@@ -251,7 +251,7 @@ static void company_ends_the_wait(void **state)
     void *out[1] = {&y};
     lk_err err;
     start(&t, 1, LONG_MS);
-    lk_batcher_expect(t.b, 1);
+    lk_batcher_expect(t.b);
     begin(&first, &t, 3, 1);
     wait_for_line(&t, 1);
     test_ok(lk_batcher_run(t.b, 3, 8, 1, in, out, &err), &err);
@@ -268,10 +268,10 @@ static void one_who_gives_up_ends_the_wait(void **state)
     bench t;
     caller first;
     start(&t, 1, LONG_MS);
-    lk_batcher_expect(t.b, 1);
+    lk_batcher_expect(t.b);
     begin(&first, &t, 3, 1);
     wait_for_line(&t, 1);
-    lk_batcher_expect_no_more(t.b, 1);
+    lk_batcher_expect_no_more(t.b);
     end(&first);
     stop(&t);
 }
@@ -282,10 +282,10 @@ static void nobody_waits_for_one_who_has_a_free_run_to_go_to(void **state)
     bench t;
     uint64_t y = 0;
     start(&t, 2, LONG_MS);
-    lk_batcher_expect(t.b, 1);
+    lk_batcher_expect(t.b);
     assert_int_equal(ask(&t, 0, 1, &y), LK_OK);
     assert_int_equal(y, 2);
-    lk_batcher_expect_no_more(t.b, 1);
+    lk_batcher_expect_no_more(t.b);
     stop(&t);
 }
 
@@ -321,7 +321,7 @@ static void many_items_of_one_caller_go_in_batches(void **state)
         in[i] = &x[i];
         out[i] = &y[i];
     }
-    lk_batcher_expect(t.b, 20);
+    lk_batcher_expect(t.b);
     test_ok(lk_batcher_run(t.b, 7, 8, 20, in, out, &err), &err);
     for (uint64_t i = 0; i < 20; i++)
         assert_int_equal(y[i], 2 * i + 7);
@@ -367,9 +367,9 @@ static void work(void *ctx)
         void *out[8];
         size_t n = 1 + test_rng_below(&w->rng, 8);
         lk_err err;
-        lk_batcher_expect(w->t->b, n);
+        lk_batcher_expect(w->t->b);
         if (test_rng_below(&w->rng, 16) == 0) {
-            lk_batcher_expect_no_more(w->t->b, n);
+            lk_batcher_expect_no_more(w->t->b);
             continue;
         }
         for (size_t i = 0; i < n; i++) {
