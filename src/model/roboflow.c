@@ -214,7 +214,7 @@ static lk_code embed(roboflow *m, kind k, size_t n, const void *const *things, w
     job jobs[MAX_BATCH];
     void *out[MAX_BATCH] = {NULL};
     lk_code code = LK_OK;
-    lk_batcher_expect(m->batcher, n);
+    lk_batcher_expect(m->batcher);
     for (size_t i = 0; i < n; i++) {
         jobs[i] = (job){.ret = ret + i * m->base.card->dim};
         lk_buf_init(&jobs[i].item, MAX_REQUEST_BYTES / MAX_BATCH);
@@ -223,7 +223,7 @@ static lk_code embed(roboflow *m, kind k, size_t n, const void *const *things, w
             code = write(m->base.card, things[i], &jobs[i].item, err);
     }
     if (code)
-        lk_batcher_expect_no_more(m->batcher, n);
+        lk_batcher_expect_no_more(m->batcher);
     else
         code = lk_batcher_run(m->batcher, k, MAX_BATCH, n, things, out, err);
     for (size_t i = 0; i < n; i++) {
