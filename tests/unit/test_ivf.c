@@ -399,6 +399,7 @@ static void an_empty_index_finds_nothing(void **state)
     assert_int_equal(lk_walk_init(&w, s.codes, NULL), LK_OK);
     assert_int_equal(search(&ivf, &w, q, EF, 8, NULL), 0);
     assert_int_equal(w.n_pool, 0);
+    lk_ivf_release(&ivf);
     test_code(lk_ivf_init(&ivf, s.codes, 0, &err), LK_E_LIMIT);
     test_code(lk_ivf_init(&ivf, s.codes, LK_IVF_MAX_LISTS + 1, &err), LK_E_LIMIT);
     lk_walk_release(&w);
