@@ -155,11 +155,23 @@ static void link_back(lk_graph *g, lk_walk *w, uint32_t from, uint32_t to)
     unlock_row(g, from);
 }
 
-/* Links that others made to the slot before it was inserted are candidates too. */
+static bool in_history(const lk_walk *w, uint32_t slot)
+{
+    size_t i = 0;
+    while (i < w->n_history && w->history[i].slot != slot)
+        i++;
+    return i < w->n_history;
+}
+
+/* Links that others made to the slot before it was inserted are candidates too. One that the walk
+ * met as well has another score from it, and would stand in the row twice. */
 static bool add_links(lk_graph *g, lk_walk *w, uint32_t slot)
 {
     uint32_t links[LK_GRAPH_MAX_DEGREE];
-    size_t n = lk_graph_links(g, slot, links);
+    size_t n_links = lk_graph_links(g, slot, links), n = 0;
+    for (size_t i = 0; i < n_links; i++)
+        if (!in_history(w, links[i]))
+            links[n++] = links[i];
     void *p = w->history;
     if (n && !lk_grow(&p, &w->cap_history, w->n_history + n, sizeof *w->history))
         return false;
