@@ -110,7 +110,8 @@ static size_t prune(const lk_graph *g, lk_walk *w, uint32_t slot, lk_near *near,
     uint32_t kept[LK_GRAPH_MAX_DEGREE];
     size_t n_kept = 0;
     float norm2 = lk_codes_terms(g->codes, slot)->norm2;
-    qsort(near, n, sizeof *near, nearest_first);
+    if (n) /* else there may be no array */
+        qsort(near, n, sizeof *near, nearest_first);
     n = n < MAX_CANDIDATES ? n : MAX_CANDIDATES;
     for (size_t i = 0; i < n && n_kept < g->degree; i++) {
         uint32_t at = near[i].slot;
