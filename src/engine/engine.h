@@ -220,6 +220,34 @@ LK_CHECK lk_code lk_engine_embed(lk_engine *e, const lk_query_part *parts, size_
 LK_CHECK lk_code lk_record_write(const lk_record *r, const lk_str *fields, size_t n_fields,
                                  lk_jw *w, lk_err *err);
 
+/* ---- categories ---- */
+
+typedef struct lk_categories {
+    const char *from; /* "none", "model", "prompts" or "classifier" */
+    lk_str settings;  /* as they were set; empty: the model's own */
+    const char *const *labels;
+    size_t n_labels;
+} lk_categories;
+
+/* What pictures are put into when they are added. */
+LK_CHECK lk_code lk_engine_categories(lk_engine *e, lk_arena *into, lk_categories *ret,
+                                      lk_err *err);
+/* settings: a JSON object as model/labels.h has them; empty: the model's own categories. Prompts
+ * are embedded and a classifier is loaded before anything changes. Stored pictures keep theirs
+ * until lk_engine_relabel. Errors name the member, or "categories". */
+LK_CHECK lk_code lk_engine_set_categories(lk_engine *e, lk_str settings, lk_err *err);
+
+typedef struct lk_relabeled {
+    uint64_t seen, changed;
+    lk_str next; /* cursor; empty at the end */
+} lk_relabeled;
+
+/* Put the stored pictures after the cursor (empty: from the start), at most limit of them, into the
+ * categories of now. What is as it would be stays untouched. Searches and writers go on meanwhile.
+ */
+LK_CHECK lk_code lk_engine_relabel(lk_engine *e, lk_str cursor, size_t limit, lk_arena *into,
+                                   lk_relabeled *ret, lk_err *err);
+
 /* ---- the whole ---- */
 
 typedef struct lk_model_seen {

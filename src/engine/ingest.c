@@ -63,8 +63,7 @@ typedef struct insight {
     const lk_model_info *model;
     float *vector;
     float *other; /* of the second space while it is being filled; NULL: to be filled in later */
-    float probs[LK_MAX_LABELS];
-    size_t best; /* label */
+    lk_judged judged;
 } insight;
 
 /* A picture that the second model cannot see is a matter for the migration, not for who adds it. */
@@ -96,17 +95,14 @@ static lk_code understand(lk_engine *e, lk_space *sp, const lk_sha256 *sha256, c
     code = lk_space_embed_decoded(e, sp, sha256, im, ret->vector, err);
     if (!code)
         understand_otherwise(e, sha256, im, into, ret);
-    if (!code && ret->model->n_labels > 0)
-        code = lk_model_classify(m, ret->vector, ret->probs, err);
+    if (!code)
+        code = lk_judge(e, sp, ret->vector, im, into, &ret->judged, err);
     lk_wait_group_wait(&l->done);
     if (!code && l->code) {
         if (err)
             *err = l->err;
         code = l->code;
     }
-    for (size_t i = 1; !code && i < ret->model->n_labels; i++)
-        if (ret->probs[i] > ret->probs[ret->best])
-            ret->best = i;
     return code;
 }
 
@@ -194,23 +190,6 @@ static void write_colours(lk_jw *w, const lk_colours *c)
     lk_jw_end_obj(w);
 }
 
-static void write_category(lk_jw *w, const insight *in)
-{
-    if (in->model->n_labels == 0)
-        return;
-    lk_jw_key(w, "category");
-    lk_jw_strz(w, in->model->labels[in->best]);
-    lk_jw_key(w, "confidence");
-    lk_jw_float(w, in->probs[in->best]);
-    lk_jw_key(w, "all_probs");
-    lk_jw_obj(w);
-    for (size_t i = 0; i < in->model->n_labels; i++) {
-        lk_jw_key(w, in->model->labels[i]);
-        lk_jw_float(w, in->probs[i]);
-    }
-    lk_jw_end_obj(w);
-}
-
 static lk_str last_part(lk_str path)
 {
     for (size_t i = path.n; i > 0; i--)
@@ -265,7 +244,7 @@ static lk_code write_doc(const lk_engine *e, const lk_add *add, const naming *nm
     lk_jw_int(&w, nm->created_ms);
     lk_jw_key(&w, "updated_at");
     lk_jw_int(&w, nm->now_ms);
-    write_category(&w, in);
+    lk_judged_write(&in->judged, &w);
     write_colours(&w, &l->colours);
     lk_jw_key(&w, "phash");
     lk_jw_strz(&w, phash);
@@ -414,6 +393,7 @@ static lk_code add_new(lk_engine *e, lk_space *sp, const lk_add *add, naming *nm
     }
     if (!code && memcmp(&old_object, &nm->sha, sizeof nm->sha) != 0)
         code = lk_engine_drop_object(e, &old_object, err);
+    lk_judged_release(&in.judged);
     lk_buf_release(&doc);
     lk_buf_release(&l.thumb);
     lk_wait_group_release(&l.done);

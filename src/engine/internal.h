@@ -10,6 +10,7 @@
 #include "engine/space.h"
 #include "image/image.h"
 #include "model/embed_cache.h"
+#include "model/labels.h"
 #include "model/model.h"
 #include "store/objects/objects.h"
 #include "store/records/records.h"
@@ -30,6 +31,10 @@ struct lk_engine {
     lk_spaces spaces;
     lk_embed_cache *cache;
 
+    lk_mutex categories_lock;
+    char *categories;            /* settings; NULL: the model's own */
+    atomic_uint categories_turn; /* 1 at first; goes up when they change */
+
     lk_mutex stats_lock;
     uint64_t objects_bytes, objects_at_ns;
     lk_self_test self_test; /* the last */
@@ -43,6 +48,28 @@ LK_CHECK lk_code lk_space_embed_decoded(lk_engine *e, lk_space *sp, const lk_sha
 /* lk_engine_embed in this space. */
 LK_CHECK lk_code lk_space_embed(lk_engine *e, lk_space *sp, const lk_query_part *parts, size_t n,
                                 lk_arena *into, const float **ret, size_t *ret_dim, lk_err *err);
+
+/* What a picture was found to be. */
+typedef struct lk_judged {
+    lk_labels *labels;
+    float *probs; /* one a label, in the arena */
+    size_t best;
+} lk_judged;
+
+/* By the collection's categories of now; im may be NULL unless they want the picture
+ * (lk_judge_wants_picture). The space is pinned or in the gate until the release. */
+LK_CHECK lk_code lk_judge(lk_engine *e, lk_space *sp, const float *vector, const lk_image *im,
+                          lk_arena *into, lk_judged *ret, lk_err *err);
+LK_CHECK lk_code lk_judge_wants_picture(lk_engine *e, lk_space *sp, bool *ret, lk_err *err);
+void lk_judged_release(lk_judged *j);
+/* "category", "confidence" and "all_probs" of a record; nothing without labels. */
+void lk_judged_write(const lk_judged *j, lk_jw *w);
+size_t lk_judged_n_written(const lk_judged *j); /* members of "all_probs" */
+LK_CHECK lk_code lk_categories_load(lk_engine *e, lk_err *err);
+
+/* What filters see of a picture, in both spaces; the second one need not have it. In the gate. */
+LK_CHECK lk_code lk_engine_put_attrs(lk_engine *e, const lk_space *sp, const lk_vector_row *row,
+                                     lk_err *err);
 
 /* Leave the marker that makes the next open sweep, before the first write of a session. */
 LK_CHECK lk_code lk_engine_mark_dirty(lk_engine *e, lk_err *err);

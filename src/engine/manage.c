@@ -69,8 +69,7 @@ static lk_code patched_doc(lk_str old, const lk_jval *patch, lk_buf *out, lk_err
     return lk_buf_check(out, err);
 }
 
-/* What filters see of a picture, in both spaces; the second one need not have it. */
-static lk_code put_attrs(lk_engine *e, const lk_space *sp, const lk_vector_row *row, lk_err *err)
+lk_code lk_engine_put_attrs(lk_engine *e, const lk_space *sp, const lk_vector_row *row, lk_err *err)
 {
     lk_code code = lk_vectors_upsert(sp->vectors, 1, row, err);
     if (!code && e->spaces.other) {
@@ -103,7 +102,7 @@ static lk_code apply_patch(lk_engine *e, const lk_space *sp, lk_str id, const lk
     if (!code)
         code = lk_engine_mark_dirty(e, err);
     if (!code)
-        code = put_attrs(e, sp, &vrow, err);
+        code = lk_engine_put_attrs(e, sp, &vrow, err);
     if (!code)
         code = lk_records_put(e->records, 1, &row, true, err);
     if (!code)

@@ -192,6 +192,8 @@ static lk_code open_stores(lk_engine *e, lk_open_mode mode, lk_err *err)
         code = folder_path(e, "objects", path, err);
     if (!code)
         code = lk_objects_open(path, &e->objects, err);
+    if (!code)
+        code = lk_categories_load(e, err);
     return code ? code : lk_spaces_open(e, err);
 }
 
@@ -263,6 +265,8 @@ lk_code lk_engine_open(const lk_engine_opts *opts, lk_open_mode mode, lk_engine 
     lk_keylock_init(&e->keys);
     lk_spaces_init(&e->spaces);
     lk_mutex_init(&e->stats_lock, LK_RANK_ENGINE);
+    lk_mutex_init(&e->categories_lock, LK_RANK_ENGINE);
+    atomic_init(&e->categories_turn, 1);
     e->n_cpus = opts->threads > 0 ? (unsigned)opts->threads : lk_os_cpus();
     e->data_dir = lk_strdup(opts->data_dir);
     lk_code code = e->data_dir ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory");
@@ -326,8 +330,10 @@ void lk_engine_close(lk_engine *e)
         remove_marker(e);
     if (e->lock_fd >= 0)
         lk_os_unlock(e->lock_fd);
+    lk_mutex_release(&e->categories_lock);
     lk_mutex_release(&e->stats_lock);
     lk_keylock_release(&e->keys);
+    lk_free(e->categories);
     lk_free(e->models_dir);
     lk_free(e->data_dir);
     lk_free(e);

@@ -48,6 +48,7 @@ void lk_space_free(lk_space *sp)
     if (!sp)
         return;
     lk_vectors_close(sp->vectors);
+    lk_labels_unref(sp->labels);
     lk_model_close(sp->model);
     lk_drift_release(&sp->drift);
     lk_mutex_release(&sp->lock);

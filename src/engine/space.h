@@ -19,6 +19,7 @@
 #include "base/thread.h"
 #include "engine/drift.h"
 #include "engine/engine.h"
+#include "model/labels.h"
 #include "model/model.h"
 #include "store/records/records.h"
 #include "store/vectors/vectors.h"
@@ -31,7 +32,9 @@ typedef struct lk_space {
     lk_vectors *vectors; /* NULL likewise */
     lk_mutex lock;       /* the model loads once, at its first use */
     lk_model *model;
-    lk_drift drift; /* of its embeddings; there once it is loaded */
+    lk_drift drift;    /* of its embeddings; there once it is loaded */
+    lk_labels *labels; /* the collection's categories for this model, of labels_turn; under lock */
+    unsigned labels_turn;
     unsigned pins;
 } lk_space;
 
