@@ -29,7 +29,7 @@ import time
 from pathlib import Path
 
 WARM_UP = 200  # queries that are asked before each point is timed
-STEPS, GAIN = 3, 0.001  # when more effort no longer finds more
+STEPS, GAIN = 3, 0.002  # when more effort no longer finds more
 
 
 def say(**line):
