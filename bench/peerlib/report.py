@@ -62,6 +62,30 @@ def table(head, rows):
     return out + ["| " + " | ".join(row) + " |" for row in rows]
 
 
+def build_rate(build):
+    """Vectors a second on all threads of a build: on an idle machine, where it is known how much
+    of the processors it had."""
+    seconds = build["cpu_s"] / build["threads"] if build.get("cpu_s") else build["build_s"]
+    return build["rows"] / seconds
+
+
+def nearness(sets, lines):
+    """How near the bounds of this machine's memory we come: some sentences, or nothing."""
+    limits = [line for line in lines if line["kind"] == "limits"]
+    if not limits:
+        return []
+    best = max(limits, key=lambda line: line["ahead_gb_s"])
+    out = ["Memory gives one thread here {stream_gb_s:.1f} GB/s front to back, and a row of "
+           "{row_bytes} bytes anywhere every {ahead_ns:.0f} ns ({ahead_gb_s:.1f} GB/s) if it is "
+           "known ahead, every {after_ns:.0f} ns if not.".format(**best)]
+    for found in sets:
+        rate = at(found.curves.get(OURS, []), 0.95, "qps")
+        if rate:
+            out.append(f"A query of ours on {found.name} at recall .95 takes as long as "
+                       f"{1e9 / rate / best['ahead_ns']:,.0f} such rows.")
+    return [" ".join(out), ""]
+
+
 class Set:
     """What is known about one set of vectors: a curve, a build and a size of each engine, and how
     each does under filters."""
@@ -76,8 +100,6 @@ class Set:
         self.memory = {index: found[-1] for (index,), found in of_kind["memory"].items()}
         self.filters = latest([line for line in mine if line["kind"] == "filter"],
                               "index", "filter", "share")
-        limits = [line for line in mine if line["kind"] == "limits"]
-        self.limits = max(limits, key=lambda line: line["ahead_gb_s"], default=None)
         self.missing = {index: found[-1] for (index,), found in of_kind["missing"].items()
                         if index not in self.curves}
 
@@ -95,31 +117,18 @@ class Set:
         for index in sorted(self.curves, key=order):
             front = self.curves[index]
             build, memory = self.build.get(index, {}), self.memory.get(index, {})
-            rate = build["rows"] / build["build_s"] if build.get("build_s") else None
+            rate = build_rate(build) / build["threads"] if build else None
             p50, p99 = at(front, 0.95, "p50_us"), at(front, 0.95, "p99_us")
             rows.append([f"**{index}**" if index.startswith("lookalike") else index,
                          *[number(at(front, recall, "qps")) for recall in RECALLS],
                          "-" if p50 is None else f"{number(p50)} / {number(p99)}",
                          number(memory.get("rss_mb")), number(rate), letters[front[0]["run"]]])
         head = ["engine", *[f"queries/s at .{recall * 100:.0f}" for recall in RECALLS],
-                "p50 / p99 at .95, us", "MB held", "built, vectors/s", "run"]
+                "p50 / p99 at .95, us", "MB held", "built, vectors/s a core", "run"]
         out = table(head, rows)
         for index, line in sorted(self.missing.items()):
             out += ["", f"Left out: {index}. {line['why']}"]
         return out
-
-    def nearness(self):
-        """How near the bounds of this machine's memory we come: a sentence or two, or nothing."""
-        if not self.limits:
-            return []
-        out = ("Memory gives one thread here {stream_gb_s:.1f} GB/s front to back, and a row of "
-               "{row_bytes} bytes anywhere every {ahead_ns:.0f} ns ({ahead_gb_s:.1f} GB/s) if it "
-               "is known ahead, every {after_ns:.0f} ns if not.").format(**self.limits)
-        rate = at(self.curves.get(OURS, []), 0.95, "qps")
-        if rate:
-            reads = 1e9 / rate / self.limits["ahead_ns"]
-            out += f" A query of ours at recall .95 takes as long as {reads:,.0f} such rows."
-        return [out, ""]
 
     def ratio(self, index, recall):
         """How many times the rate of another engine ours is, at a recall."""
