@@ -20,12 +20,13 @@ define build
 endef
 sanitized = -Dbuildtype=debugoptimized -Db_lundef=false -Dtests=enabled
 
-.PHONY: help run test bench asan tsan fuzz tokenizers lint format install clean
+.PHONY: help run test bench soak asan tsan fuzz tokenizers lint format install clean
 
 help:
 	@echo 'make run       install what is missing, build, index PHOTOS=DIR, serve on $(LISTEN)'
 	@echo 'make test      the same up to the build, then every test'
 	@echo 'make bench     measure speed and memory'
+	@echo 'make soak      100,000 embeddings: does memory stay flat? (minutes)'
 	@echo 'make asan      the unit tests under the address and undefined-behaviour sanitizers'
 	@echo 'make tsan      the unit tests under the thread sanitizer'
 	@echo 'make fuzz      feed damaged input to every parser, SECONDS=60 for each'
@@ -51,6 +52,12 @@ bench:
 	@tools/setup bench
 	$(call build,$(BUILD),-Dwerror=$(WERROR))
 	@bench/run $(BUILD)
+
+soak:
+	@tools/setup bench
+	$(call build,$(BUILD),-Dwerror=$(WERROR))
+	@ninja -C $(BUILD) bench/soak
+	@$(BUILD)/bench/soak
 
 asan:
 	@tools/setup test

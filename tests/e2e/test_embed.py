@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -188,3 +189,18 @@ def test_an_embedding_ends_with_its_time_and_the_cache_can_be_off(start_server):
     assert cache_of(server)["entries"] == 1
     assert cache_of(off)["misses_total"] == 3
     assert cache_of(off)["bytes"] == 0
+
+
+def test_requests_that_meet_share_runs_and_get_their_own_vectors(start_server):
+    server = start_server("--embed-cache", "0", "--threads", "1", "--workers", "8",
+                          "--batch-wait", "100ms")
+    alone = start_server("--embed-cache", "0", "--batch-wait", "0")
+    pictures = [base64.b64encode(picture(n)).decode() for n in range(16)]
+    want = [vector(alone, {"image": p}) for p in pictures]
+    with ThreadPoolExecutor(16) as pool:
+        got = list(pool.map(lambda p: vector(server, {"image": p}), pictures * 3))
+    assert np.allclose(got, want * 3, atol=1e-6)
+    text = requests.get(f"{server.url}/metrics", timeout=20).text
+    count = dict(re.findall(r"^lookalike_model_(\w+)_total (\d+)$", text, re.MULTILINE))
+    assert int(count["embeddings"]) >= 48
+    assert int(count["runs"]) < int(count["embeddings"])

@@ -146,25 +146,37 @@ static void categories_are_ten_and_sum_to_one(void **state)
     lk_model_close(m);
 }
 
+/* Pictures of several shapes in batches of 1 to 4, and as many texts. */
+static void embed_mixed(lk_model *m, size_t n)
+{
+    static const unsigned sides[] = {40, 112, 250};
+    for (size_t i = 0; i < n;) {
+        float v[4 * MINI_DIM];
+        lk_image im;
+        lk_err err;
+        size_t batch = 1 + i % 4;
+        test_ok(lk_image_new(&im, sides[i % 3], sides[i / 3 % 3], &err), &err);
+        memset(im.px, 100, (size_t)3 * im.width * im.height);
+        const lk_image *same[4] = {&im, &im, &im, &im};
+        test_ok(lk_model_embed_images(m, batch, same, v, &err), &err);
+        lk_image_release(&im);
+        for (size_t k = 0; k < batch; k++)
+            test_ok(lk_model_embed_text(m, k % 2 ? LK_STR("boat") : LK_STR("a red dog"), v, &err),
+                    &err);
+        i += batch;
+    }
+}
+
 static void resident_memory_stays_flat(void **state)
 {
     (void)state;
-    float v[MINI_DIM];
     lk_model *m = open_mini();
-    lk_image im;
-    lk_err err;
-    test_ok(lk_image_new(&im, 112, 112, &err), &err);
-    memset(im.px, 100, 3 * 112 * 112);
-    const lk_image *one = &im;
-    for (size_t i = 0; i < 50; i++)
-        test_ok(lk_model_embed_images(m, 1, &one, v, &err), &err);
+    embed_mixed(m, 200);
     uint64_t before = lk_os_rss_bytes();
-    for (size_t i = 0; i < 500; i++)
-        test_ok(lk_model_embed_images(m, 1, &one, v, &err), &err);
+    embed_mixed(m, 1500);
     uint64_t after = lk_os_rss_bytes();
     if (after > before + (8u << 20))
-        fail_msg("500 pictures took %llu bytes", (unsigned long long)(after - before));
-    lk_image_release(&im);
+        fail_msg("thousands of embeddings took %llu bytes", (unsigned long long)(after - before));
     lk_model_close(m);
 }
 
