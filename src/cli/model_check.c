@@ -1,5 +1,6 @@
 /* model check and model bench: tables of what was found and measured. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "cli/model.h"
@@ -53,9 +54,15 @@ static void check_json(lk_buf *b, const lk_checked *c)
 
 static void check_table(lk_buf *b, const lk_checked *c)
 {
+    int width = 0;
+    for (size_t i = 0; i < c->n_rows; i++) {
+        int n = (int)strlen(c->rows[i].of);
+        width = n > width ? n : width;
+    }
     for (size_t i = 0; i < c->n_rows; i++) {
         const lk_check_row *r = &c->rows[i];
-        lk_buf_printf(b, "%-6s  %-8s %-18s %s\n", r->ok ? "ok" : "FAULTY", r->what, r->of, r->says);
+        lk_buf_printf(b, "%-6s  %-7s  %-*s  %s\n", r->ok ? "ok" : "FAULTY", r->what, width, r->of,
+                      r->says);
     }
     lk_buf_printf(b, "%s", c->ok ? "the model can be used" : "the model cannot be used");
 }
@@ -111,7 +118,8 @@ static void bench_json(lk_buf *b, const lk_benched *d)
         } numbers[] = {{"p50_ms", r->p50_ms},
                        {"p95_ms", r->p95_ms},
                        {"max_ms", r->max_ms},
-                       {"per_second", r->per_second}};
+                       {"per_second", r->per_second},
+                       {"cpu_ms", r->cpu_ms}};
         lk_jw_obj(&w);
         put_text(&w, "tower", r->is_text ? "text" : "image");
         lk_jw_key(&w, "batch");
@@ -134,12 +142,13 @@ static void bench_table(lk_buf *b, const lk_benched *d)
 {
     lk_buf_printf(b, "%s: %zu dimensions, loaded in %.0f ms, %zu MiB resident, %u processors\n",
                   d->name, d->dim, d->load_ms, (size_t)(d->resident_bytes >> 20), d->cpus);
-    lk_buf_puts(b, "tower  batch  workers    p50 ms    p95 ms    max ms  a second");
+    lk_buf_puts(b,
+                "tower  batch  workers    p50 ms    p95 ms    max ms  a second  processor ms each");
     for (size_t i = 0; i < d->n_rows; i++) {
         const lk_bench_row *r = &d->rows[i];
-        lk_buf_printf(b, "\n%-5s  %5zu  %7u  %8.3f  %8.3f  %8.3f  %8.1f",
+        lk_buf_printf(b, "\n%-5s  %5zu  %7u  %8.3f  %8.3f  %8.3f  %8.1f  %17.3f",
                       r->is_text ? "text" : "image", r->batch, r->workers, r->p50_ms, r->p95_ms,
-                      r->max_ms, r->per_second);
+                      r->max_ms, r->per_second, r->cpu_ms);
     }
 }
 

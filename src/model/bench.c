@@ -1,6 +1,7 @@
 #include "model/bench.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "base/os.h"
@@ -71,8 +72,9 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* What all workers measured; their times end up in the first one's list. */
-static lk_code sum_up(worker *w, unsigned n, double seconds, lk_bench_row *row, lk_err *err)
+/* What all workers measured. */
+static lk_code sum_up(const worker *w, unsigned n, double seconds, double cpu_ms, lk_bench_row *row,
+                      lk_err *err)
 {
     size_t all = 0, at = 0;
     for (unsigned i = 0; i < n; i++)
@@ -90,8 +92,17 @@ static lk_code sum_up(worker *w, unsigned n, double seconds, lk_bench_row *row, 
     row->p95_ms = (double)ms[all * 95 / 100];
     row->max_ms = (double)ms[all - 1];
     row->per_second = (double)(all * row->batch) / seconds;
+    row->cpu_ms = cpu_ms / (double)(all * row->batch);
     lk_free(ms);
     return LK_OK;
+}
+
+/* Of all threads of this process, since it began. */
+static double cpu_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
 static lk_code run_workers(worker *w, lk_bench_row *row, uint64_t each_ms, lk_err *err)
@@ -102,6 +113,7 @@ static lk_code run_workers(worker *w, lk_bench_row *row, uint64_t each_ms, lk_er
         code = call(&w[0]);
     if (code && err)
         *err = w[0].err;
+    double cpu = cpu_ms();
     uint64_t start = lk_now_ns();
     for (unsigned i = 0; !code && i < row->workers; i++) {
         w[i].until_ns = start + each_ms * 1000000;
@@ -111,12 +123,13 @@ static lk_code run_workers(worker *w, lk_bench_row *row, uint64_t each_ms, lk_er
         if (threads[i])
             lk_thread_join(threads[i]);
     double seconds = (double)(lk_now_ns() - start) / 1e9;
+    cpu = cpu_ms() - cpu;
     for (unsigned i = 0; !code && i < row->workers; i++) {
         code = w[i].code;
         if (code && err)
             *err = w[i].err;
     }
-    return code ? code : sum_up(w, row->workers, seconds, row, err);
+    return code ? code : sum_up(w, row->workers, seconds, cpu, row, err);
 }
 
 /* Noise would be unkind to nobody here: the time does not depend on the pixels. */

@@ -21,6 +21,7 @@ typedef struct lk_bench_row {
     size_t n_calls;                /* of all workers, after a warm-up that is not counted */
     double p50_ms, p95_ms, max_ms; /* a call */
     double per_second;             /* pictures or texts */
+    double cpu_ms; /* of processors, a picture or text: the same on a busy machine */
 } lk_bench_row;
 
 typedef struct lk_bench_opts {

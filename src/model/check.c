@@ -183,7 +183,7 @@ static void say_side(running *r, const char *of, const lk_parity_side *s)
 {
     bool ok = s->min_cosine >= MIN_PARITY_COSINE;
     if (s->n)
-        add(&r->found, "parity", of, ok, "%zu as where it was trained: cosine %.6f or more%s%s%s",
+        add(&r->found, "parity", of, ok, "%zu as where it was trained: cosine at least %.6f%s%s%s",
             s->n, s->min_cosine, ok ? "" : ", least for \"", ok ? "" : s->worst, ok ? "" : "\"");
 }
 

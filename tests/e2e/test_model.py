@@ -197,7 +197,7 @@ def test_a_bench_has_a_line_for_each_way(tmp_path):
                     ("text", 1, 1), ("text", 1, 2)}
     for row in answer["rows"]:
         assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["max_ms"]
-        assert row["calls"] >= 1 and row["per_second"] > 0
+        assert row["calls"] >= 1 and row["per_second"] > 0 and row["cpu_ms"] > 0
     assert "a second" in run(tmp_path, "bench", "mini", "--each", "50ms").stdout
 
 
