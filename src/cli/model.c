@@ -17,7 +17,8 @@ static const lk_opt options[] = {
      .type = LK_OPT_STR,
      .offset = AT(to),
      .arg = "NAME",
-     .help = "pull, add, quantize: the new model's name (default: the card's; NAME-int8)"},
+     .help = "pull, add, quantize: the new model's name (default: the card's; NAME-int8); "
+             "migrate: the model to move to"},
     {.name = "hub",
      .type = LK_OPT_STR,
      .offset = AT(hub),
@@ -75,6 +76,33 @@ static const lk_opt options[] = {
      .min = 10,
      .max = 600000,
      .help = "bench: time for each line"},
+    {.name = "hold",
+     .type = LK_OPT_BOOL,
+     .offset = AT(hold),
+     .dflt = "false",
+     .help = "migrate: make the vectors and compare, but stay with the old model"},
+    {.name = "sample",
+     .type = LK_OPT_INT,
+     .offset = AT(sample),
+     .dflt = "200",
+     .min = 0,
+     .max = 100000,
+     .help = "migrate: pictures whose nearest are compared between the two models"},
+    {.name = "rollback",
+     .type = LK_OPT_BOOL,
+     .offset = AT(rollback),
+     .dflt = "false",
+     .help = "migrate: back to the earlier model"},
+    {.name = "forget-old",
+     .type = LK_OPT_BOOL,
+     .offset = AT(forget_old),
+     .dflt = "false",
+     .help = "migrate: remove the earlier model's vectors; there is no way back then"},
+    {.name = "abandon",
+     .type = LK_OPT_BOOL,
+     .offset = AT(abandon),
+     .dflt = "false",
+     .help = "migrate: give up an unfinished move"},
     {.name = NULL},
 };
 #undef AT
@@ -160,6 +188,7 @@ static const struct {
     {"bench", 0, 1, cli_model_bench},
     {"export", 2, 2, export_to},
     {"quantize", 1, 1, cli_model_quantize},
+    {"migrate", 0, 0, cli_model_migrate},
 };
 
 static int run(void *opts, int argc, char **argv)
@@ -184,7 +213,7 @@ static int run(void *opts, int argc, char **argv)
 const cli_command cmd_model = {
     .name = "model",
     .usage = "list | pull NAME | add DIR | rm NAME | check [NAME] | bench [NAME] | "
-             "export NAME DIR | quantize NAME",
+             "export NAME DIR | quantize NAME | migrate",
     .summary = "list, download, install, check and measure models",
     .describe =
         "`model list` shows the bundled model, those in the models folder, and those that can be\n"
@@ -200,7 +229,13 @@ const cli_command cmd_model = {
         "`model quantize` makes an int8 model of a float one and says how far its vectors are\n"
         "off: transformers become two to three times as fast on processors with VNNI, while\n"
         "convolutions stay as they are. A collection of the one cannot be searched with the\n"
-        "other.",
+        "other.\n"
+        "`model migrate --to NAME` moves the data folder's collection to another model: the new\n"
+        "vectors are made beside the old ones out of the stored pictures, and when all are there\n"
+        "the collection changes over in one step. Stopped or killed, it goes on where it was with\n"
+        "the next call. It tells how many of the nearest pictures stayed the same. --rollback\n"
+        "goes back, until --forget-old removes the earlier vectors; without an option it says how\n"
+        "it stands.",
     .options = options,
     .size = sizeof(cli_model_opts),
     .min_args = 1,

@@ -110,6 +110,17 @@ lk_code lk_space_open_vectors(lk_engine *e, lk_space *sp, bool create, lk_err *e
     return code ? code : lk_vectors_open(path, &vo, &sp->vectors, err);
 }
 
+lk_code lk_space_new_folder(lk_engine *e, char ret[LK_SPACE_FOLDER], lk_err *err)
+{
+    char path[PATH_MAX];
+    for (unsigned n = 2;; n++) {
+        snprintf(ret, LK_SPACE_FOLDER, FIRST_FOLDER ".%u", n);
+        lk_code code = folder_path(e, ret, path, err);
+        if (code || !lk_os_exists(path))
+            return code;
+    }
+}
+
 /* A store's folder is flat. */
 lk_code lk_space_remove_folder(lk_engine *e, const char *folder, lk_err *err)
 {
@@ -324,25 +335,28 @@ lk_code lk_spaces_model_alone(lk_engine *e, lk_err *err)
     return lk_space_new(e->opts.model ? e->opts.model : "mini", NULL, NULL, 0, &e->spaces.now, err);
 }
 
-/* A new collection: its model is loaded, to know the key and the dimension. */
-static lk_code bind(lk_engine *e, lk_err *err)
+lk_code lk_space_make(lk_engine *e, const char *asked, const char *folder, lk_space **ret,
+                      lk_err *err)
 {
     char *name = NULL;
     lk_model *m = NULL;
     lk_space *sp = NULL;
-    lk_code code = lk_space_name(e->opts.model ? e->opts.model : "mini", &name, err);
+    lk_code code = lk_space_name(asked, &name, err);
     if (!code)
-        code = lk_space_new(name, NULL, FIRST_FOLDER, 0, &sp, err);
+        code = lk_space_new(name, NULL, folder, 0, &sp, err);
     lk_free(name);
+    if (!code)
+        code = lk_space_model(e, sp, &m, err);
+    if (!code) {
+        sp->dim = lk_model_info_of(m)->dim;
+        sp->key = lk_strdup(lk_model_info_of(m)->key);
+        code = sp->key ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory");
+    }
     if (code)
-        return code;
-    e->spaces.now = sp;
-    code = lk_space_model(e, sp, &m, err);
-    if (code)
-        return code;
-    sp->dim = lk_model_info_of(m)->dim;
-    sp->key = lk_strdup(lk_model_info_of(m)->key);
-    return sp->key ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory");
+        lk_space_free(sp);
+    else
+        *ret = sp;
+    return code;
 }
 
 /* The model asked for must be the collection's, whatever it is called. */
@@ -364,7 +378,7 @@ lk_code lk_spaces_open(lk_engine *e, lk_err *err)
     lk_code code = read_note(e->records, s, err);
     bool is_new = code == LK_E_NOT_FOUND;
     if (is_new)
-        code = bind(e, err);
+        code = lk_space_make(e, e->opts.model ? e->opts.model : "mini", FIRST_FOLDER, &s->now, err);
     if (!code && !is_new && e->opts.model)
         code = take_asked(e, s->now, err);
     /* A second space is made here when its note was written and its folder not yet. */

@@ -76,6 +76,12 @@ LK_CHECK lk_code lk_space_name(const char *asked, char **ret, lk_err *err);
 /* A space whose vectors are not open yet; strings are copied, NULL allowed. */
 LK_CHECK lk_code lk_space_new(const char *name, const char *key, const char *folder, size_t dim,
                               lk_space **ret, lk_err *err);
+/* One for a model's name or folder, which is loaded to know key and dimension. */
+LK_CHECK lk_code lk_space_make(lk_engine *e, const char *asked, const char *folder, lk_space **ret,
+                               lk_err *err);
+/* A name below collections/ that nothing has. */
+#define LK_SPACE_FOLDER 32
+LK_CHECK lk_code lk_space_new_folder(lk_engine *e, char ret[LK_SPACE_FOLDER], lk_err *err);
 LK_CHECK lk_code lk_space_open_vectors(lk_engine *e, lk_space *sp, bool create, lk_err *err);
 /* Remove the folder with the vectors; the space must be closed. */
 LK_CHECK lk_code lk_space_remove_folder(lk_engine *e, const char *folder, lk_err *err);
