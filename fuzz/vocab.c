@@ -16,8 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     lk_err err;
     if (size == 0)
         return 0;
-    const uint8_t *merges = memchr(data + 1, 0xff, size - 1);
     lk_tokenizer_opts_default((lk_tokenizer_kind)(data[0] / 4 % LK_N_TOKENIZERS), &o);
+    const uint8_t *merges =
+        o.kind == LK_TOK_SENTENCEPIECE ? NULL : memchr(data + 1, 0xff, size - 1);
     o.like = data[0] & 1 ? LK_TOK_LIKE_HF : LK_TOK_LIKE_ORIGINAL;
     o.vocab = (lk_blob){data + 1, merges ? (size_t)(merges - data - 1) : size - 1};
     if (merges)
@@ -25,9 +26,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     o.max_tokens = sizeof ids / sizeof *ids;
     if (lk_tokenizer_new(&o, &t, &err))
         return 0;
-    if (lk_tokenizer_encode(t, (lk_str){text, sizeof text - 1}, ids, &n, &err))
+    /* A model of SentencePiece may replace a character by what is too long. */
+    lk_code code = lk_tokenizer_encode(t, (lk_str){text, sizeof text - 1}, ids, &n, &err);
+    if (code && code != LK_E_LIMIT)
         abort();
-    for (size_t i = 0; i < o.max_tokens; i++)
+    for (size_t i = 0; !code && i < o.max_tokens; i++)
         if (ids[i] < 0 || ids[i] >= lk_tokenizer_n_ids(t))
             abort();
     lk_tokenizer_free(t);

@@ -9,6 +9,7 @@ static const lk_tokenizer_driver *const drivers[LK_N_TOKENIZERS] = {
     [LK_TOK_WORDS] = &lk_tokenizer_words,
     [LK_TOK_BPE] = &lk_tokenizer_bpe,
     [LK_TOK_WORDPIECE] = &lk_tokenizer_wordpiece,
+    [LK_TOK_SENTENCEPIECE] = &lk_tokenizer_sentencepiece,
 };
 
 static const char *const names[LK_N_TOKENIZERS] = {

@@ -7,7 +7,7 @@
  *   kind                   LK_TOK_LIKE_ORIGINAL               LK_TOK_LIKE_HF
  *   LK_TOK_BPE             open_clip's SimpleTokenizer        Hugging Face's CLIPTokenizerFast
  *   LK_TOK_WORDPIECE       Google's, as in cn_clip            Hugging Face's BertTokenizerFast
- *   LK_TOK_SENTENCEPIECE   the sentencepiece library          Hugging Face's GemmaTokenizerFast
+ *   LK_TOK_SENTENCEPIECE   the sentencepiece library          (not built)
  *   LK_TOK_WORDS           words.h; there is but one
  *
  * What is left out of each stands in the file of the kind. A text that is not UTF-8 counts as if

@@ -28,6 +28,7 @@ struct lk_tokenizer {
     char *unpacked[2]; /* vocab and merges, where they came packed */
 };
 
-extern const lk_tokenizer_driver lk_tokenizer_words, lk_tokenizer_bpe, lk_tokenizer_wordpiece;
+extern const lk_tokenizer_driver lk_tokenizer_words, lk_tokenizer_bpe, lk_tokenizer_wordpiece,
+    lk_tokenizer_sentencepiece;
 
 #endif

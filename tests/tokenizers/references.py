@@ -8,6 +8,7 @@ vocabularies of their kind are trained here, on the texts of texts.py.
 
 import gzip
 import importlib.util
+import io
 import json
 import sys
 import types
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import ftfy
 import numpy
+import sentencepiece
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 
@@ -148,6 +150,71 @@ def bert_cases(vocab, lower, max_tokens, name):
 def published_bert():
     folder = importlib.util.find_spec("cn_clip").submodule_search_locations[0]
     return Path(folder) / "clip/vocab.txt"
+
+
+# ---- SentencePiece
+
+
+def lower_letters(text):
+    """Lower case letter by letter: no final sigma."""
+    return "".join(c.lower() for c in text)
+
+
+def sentencepiece_case(model, lower, max_tokens, name):
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
+    pad = max(processor.pad_id(), 0)
+
+    def original(text):
+        ids = processor.encode(lower_letters(text) if lower else text)[: max_tokens - 1]
+        ids.append(processor.eos_id())
+        return ids + [pad] * (max_tokens - len(ids))
+
+    like = "original"
+    return Case(name, "sentencepiece", like, model, None, max_tokens, lower, original)
+
+
+# Options of the trainer: as SigLIP's vocabulary was made (T5's), as Gemma's was, which SigLIP2 has,
+# and two that have what these lack.
+SENTENCEPIECES = {
+    "unigram, as SigLIP": dict(model_type="unigram", pad_id=0, eos_id=1, unk_id=2, bos_id=-1),
+    "BPE, as Gemma": dict(
+        model_type="bpe",
+        byte_fallback=True,
+        split_digits=True,
+        allow_whitespace_only_pieces=True,
+        remove_extra_whitespaces=False,
+        normalization_rule_name="identity",
+        add_dummy_prefix=False,
+        user_defined_symbols=["<start_of_turn>", "▁▁", "▁▁▁", "▁▁▁▁", "<b>", "</b>", "[@BOS@]"],
+        pad_id=0,
+        eos_id=1,
+        bos_id=2,
+        unk_id=3,
+    ),
+    "unigram with bytes": dict(
+        model_type="unigram",
+        byte_fallback=True,
+        normalization_rule_name="nmt_nfkc_cf",
+        user_defined_symbols=["cat", "[CLS]", "猫", "Σ"],
+    ),
+    "BPE, space behind": dict(
+        model_type="bpe", normalization_rule_name="nfkc", treat_whitespace_as_suffix=True
+    ),
+}
+
+
+def train_sentencepiece(texts, n, options, path):
+    model = io.BytesIO()  # a path would stand in the model
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        vocab_size=n,
+        character_coverage=0.995,
+        num_threads=1,
+        minloglevel=2,
+        **options,
+    )
+    path.write_bytes(model.getvalue())
 
 
 # ---- training

@@ -118,6 +118,17 @@ static void wordpiece_gives_the_ids_of_hugging_face(void **state)
                      .keep_case = true});
 }
 
+static void sentencepiece_gives_the_ids_of_its_library(void **state)
+{
+    (void)state;
+    replay(&(golden){.file = "sentencepiece-unigram.json",
+                     .vocab = "sentencepiece-unigram.model",
+                     .kind = LK_TOK_SENTENCEPIECE});
+    replay(&(golden){.file = "sentencepiece-bpe.json",
+                     .vocab = "sentencepiece-bpe.model",
+                     .kind = LK_TOK_SENTENCEPIECE});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +136,7 @@ int main(void)
         cmocka_unit_test(bpe_gives_the_ids_of_hugging_face),
         cmocka_unit_test(wordpiece_gives_the_ids_of_cn_clip),
         cmocka_unit_test(wordpiece_gives_the_ids_of_hugging_face),
+        cmocka_unit_test(sentencepiece_gives_the_ids_of_its_library),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
