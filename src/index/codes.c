@@ -223,8 +223,10 @@ void lk_codes_query_slot(const lk_codes *c, uint32_t slot, int8_t *q, lk_code_qu
 {
     const uint8_t *row = lk_plane_at(&c->rows, slot);
     if (c->bits == 8) {
-        for (size_t i = 0; i < c->code_dim; i++)
-            q[i] = (int8_t)(row[i] == 0 ? -127 : row[i] - 128);
+        for (size_t i = 0; i < c->code_dim; i++) { /* halves go up or down, else they add up */
+            int level = row[i] - 128 + (c->signs[i] > 0);
+            q[i] = (int8_t)(level < -127 ? -127 : level > 127 ? 127 : level);
+        }
     } else {
         for (size_t at = 0; at < c->code_dim; at += 128)
             for (size_t j = 0; j < 64; j++) {
