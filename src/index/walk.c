@@ -70,6 +70,7 @@ void lk_walk_score(lk_walk *w, const lk_codes *c)
         n_good += scores[i] > bar;
     }
     for (size_t i = 0; i < n_good; i++)
+        /* The first n_good are set. NOLINTNEXTLINE(clang-analyzer-core*) */
         if (scores[good[i]] > lk_walk_bar(w))
             lk_walk_put(w, w->seen[good[i]], scores[good[i]]);
     w->n_scored += w->n_seen;

@@ -175,6 +175,88 @@ static void dot_products_with_codes_of_8_bits_are_exact(void **state)
     on_every_set(check_dots_u8);
 }
 
+/* By the definition: element i of the turned is the sum over j of x[j], less where i & j has an odd
+ * number of bits. */
+static double turned(const float *x, size_t n, size_t i)
+{
+    double sum = 0;
+    for (size_t j = 0; j < n; j++)
+        sum += __builtin_parityll(i & j) ? -(double)x[j] : (double)x[j];
+    return sum / sqrt((double)n);
+}
+
+static void check_hadamard(const lk_kern *k)
+{
+    static float x[4096 + 4], y[4096 + 4];
+    for (size_t n = 1, log = 0; n <= 4096; n *= 2, log++)
+        for (size_t off = 0; off < 3; off++) {
+            double length = 0;
+            for (size_t i = 0; i < n; i++) {
+                x[off + i] = y[off + i] = next_float() * (i % 7 == 0 ? 1e4f : 1);
+                length += (double)x[off + i] * (double)x[off + i];
+            }
+            y[off + n] = 77;
+            double bound = (double)log * 0x1p-24 * sqrt(length);
+            k->hadamard(y + off, n);
+            assert_true(y[off + n] == 77); /* nothing is written behind the last */
+            for (size_t i = 0; i < n; i += n < 256 ? 1 : n / 64 + 1) {
+                double want = turned(x + off, n, i), got = (double)y[off + i];
+                if (fabs(got - want) > bound)
+                    fail_msg("%s n=%zu off=%zu: element %zu is %.9g, exact %.9g, bound %.3g",
+                             k->name, n, off, i, got, want, bound);
+            }
+            k->hadamard(y + off, n); /* it is its own inverse */
+            for (size_t i = 0; i < n; i++)
+                assert_true(fabs((double)y[off + i] - (double)x[off + i]) <= 2 * bound);
+        }
+}
+
+static void check_f32_to_i8(const lk_kern *k)
+{
+    static float x[MAX_N + 3];
+    static int8_t got[MAX_N + 4], want[MAX_N + 3];
+    const float scales[] = {1, 1e30f, 1e-30f, 1e-40f, 3e-45f, 0};
+    for (size_t s = 0; s < sizeof scales / sizeof *scales; s++)
+        for (size_t n = 0; n <= MAX_N; n = n < 70 ? n + 1 : n + 137)
+            for (size_t off = 0; off < 3; off++) {
+                for (size_t i = 0; i < n; i++)
+                    x[off + i] = next_float() * scales[s];
+                got[off + n] = 77;
+                float m = k->f32_to_i8(x + off, got + off, n), most = 0;
+                assert_true(scalar()->f32_to_i8(x + off, want + off, n) == m);
+                for (size_t i = 0; i < n; i++)
+                    most = fmaxf(most, fabsf(x[off + i]));
+                assert_true(m == most);
+                assert_memory_equal(got + off, want + off, n);
+                assert_int_equal(got[off + n], 77);
+            }
+}
+
+/* Also where the best set is the scalar one. */
+static void bytes_are_the_nearest_in_parts_of_the_largest(void **state)
+{
+    (void)state;
+    const float x[] = {-2, 2, 1, 0.00787f, -0.00787f, 0.00788f, 0, -1.5f};
+    const int8_t want[] = {-127, 127, 64, 0, 0, 1, 0, -95};
+    int8_t got[8];
+    assert_true(scalar()->f32_to_i8(x, got, 8) == 2);
+    assert_memory_equal(got, want, 8);
+}
+
+static void turns_are_within_their_bound(void **state)
+{
+    (void)state;
+    rng_state = 42;
+    check_hadamard(scalar());
+    on_every_set(check_hadamard);
+}
+
+static void bytes_of_floats_are_equal_everywhere(void **state)
+{
+    (void)state;
+    on_every_set(check_f32_to_i8);
+}
+
 /* All 65,536 halves, and floats around every rounding edge. */
 static void check_f16(const lk_kern *k)
 {
@@ -259,6 +341,9 @@ int main(void)
         cmocka_unit_test(byte_dot_products_are_exact),
         cmocka_unit_test(dot_products_with_codes_of_4_bits_are_exact),
         cmocka_unit_test(dot_products_with_codes_of_8_bits_are_exact),
+        cmocka_unit_test(turns_are_within_their_bound),
+        cmocka_unit_test(bytes_are_the_nearest_in_parts_of_the_largest),
+        cmocka_unit_test(bytes_of_floats_are_equal_everywhere),
         cmocka_unit_test(half_conversions_are_equal_everywhere),
         cmocka_unit_test(scalar_halves_are_ieee_binary16),
     };
