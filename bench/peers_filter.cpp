@@ -30,8 +30,8 @@
 static const double SHARES[] = {0.001, 0.01, 0.05, 0.1, 0.2, 0.5};
 static const size_t K = 10;
 static const size_t MOST_EF = 4096;
-static const double ENOUGH = 0.975;  /* recall that ends a sweep */
-static const double TOO_LONG = 20.0; /* seconds that the passes at one ef may take */
+static const double ENOUGH = 0.975; /* recall that ends a sweep */
+static const double TOO_LONG = 5.0; /* seconds that the passes at one ef may take */
 static const int PASSES = 3;
 
 struct Rows {

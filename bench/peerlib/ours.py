@@ -1,36 +1,60 @@
 """Our own engine, through build/bench/ann, in the lines that the others give.
 
 The program says one line a point, with what it took to build and to hold repeated in each:
-{"index": "hnsw", "ef": 32, ..., "recall": .., "qps": .., "p50_us": .., "p99_us": .., "build_s": ..,
-"rss_mb": ..}. Whatever it says beside the figures is taken for the point's settings. Where there
-is a cpu_qps, by the processor's time as the others are measured, it is the rate that counts.
+{"index": "hnsw", "params": {"ef": 32}, "plan": .., "recall": .., "qps": .., "cpu_qps": ..,
+"p50_us": .., "p99_us": .., "build_s": .., "rss_mb": ..}. cpu_qps is by the processor's time, as the
+others are measured, and the rate that counts. What it builds without a filter it keeps in a file,
+which it then opens for each filter.
 """
 
 from . import process
 
 NAMES = {"lookalike-hnsw": "hnsw", "lookalike-ivf": "ivf", "lookalike-flat": "flat"}
-FIGURES = ["recall", "qps", "p50_us", "p99_us"]
-RATES = ["qps", "cpu_qps"]
-ONCE = ["index", "build_s", "rss_mb", "build_mb", "rows", "params"]
+SHARES = [0.001, 0.01, 0.05, 0.1, 0.2, 0.5]  # as peers_filter.cpp has them
 
 
 def point(name, line):
-    others = {key: value for key, value in line.items() if key not in FIGURES + RATES + ONCE}
-    figures = {key: line[key] for key in FIGURES} | {"qps": line.get("cpu_qps", line["qps"])}
-    return {"kind": "point", "index": name, "params": line.get("params", others), **figures}
+    figures = {key: line[key] for key in ("params", "plan", "recall", "p50_us", "p99_us")
+               if key in line}
+    return {"kind": "point", "index": name, **figures, "qps": line.get("cpu_qps", line["qps"]),
+            "wall_qps": line["qps"]}
 
 
-def measure(binary, name, files, threads):
-    """Build our index over files (base, query, truth) and sweep it; yields the results' lines."""
-    base, query, truth = files
-    last = None
-    for last in process.lines([binary, "--base", base, "--query", query, "--truth", truth,
-                               "--index", NAMES[name], "--threads", str(threads), "--json"]):
-        yield point(name, last)
-    if last is None:
-        raise RuntimeError(f"{binary} measured nothing")
-    with base.open("rb") as head:
-        rows = int.from_bytes(head.read(4), "little")
-    yield {"kind": "build", "index": name, "rows": rows, "build_s": last["build_s"],
-           "threads": threads}
-    yield {"kind": "memory", "index": name, "rss_mb": last["rss_mb"]}
+class Program:
+    """build/bench/ann over one set of files."""
+
+    def __init__(self, args):
+        self.args = args
+
+    def lines(self, name, *more):
+        args = self.args
+        return process.lines(
+            [args.ann, "--base", args.base, "--query", args.query, "--truth", args.truth,
+             "--index", NAMES[name], "--threads", str(args.threads), "--queries",
+             str(args.queries), "--repeats", str(args.repeats), "--cache", self.kept(name),
+             "--json", *more])
+
+    def kept(self, name):
+        return self.args.cache / f"{self.args.name}.{name}"
+
+    def measure(self, name):
+        """Build and sweep; yields the results' lines."""
+        last = None
+        self.kept(name).unlink(missing_ok=True)
+        for last in self.lines(name):
+            yield point(name, last)
+        if last is None:
+            raise RuntimeError("Its program measured nothing")
+        with self.args.base.open("rb") as head:
+            rows = int.from_bytes(head.read(4), "little")
+        if last["build_s"]:
+            yield {"kind": "build", "index": name, "rows": rows, "build_s": last["build_s"],
+                   "threads": self.args.threads}
+        yield {"kind": "memory", "index": name, "rss_mb": last["rss_mb"]}
+
+    def under_filters(self, name):
+        for share in SHARES:
+            for kind, where in (("random", f"random:{share}"),
+                                ("cluster", f"cluster:{share}:{self.args.filters}")):
+                for line in self.lines(name, "--where", where):
+                    yield {**point(name, line), "kind": "filter", "filter": kind, "share": share}

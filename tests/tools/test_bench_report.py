@@ -68,12 +68,6 @@ def test_a_filter_that_never_finds_enough_shows_the_most_it_found():
     assert [r[2:] for r in rows] == [["0.900", "**no**"]]
 
 
-def test_what_our_program_says_beside_its_figures_are_its_settings():
-    line = {"index": "hnsw", "ef": 32, "recall": 0.9, "qps": 1, "p50_us": 2, "p99_us": 3,
-            "build_s": 4, "rss_mb": 5}
-    assert ours.point("lookalike-hnsw", line)["params"] == {"ef": 32}
-
-
 def test_our_rate_by_the_processors_time_goes_before_that_on_the_wall():
     line = {"index": "hnsw", "recall": 0.9, "qps": 1, "cpu_qps": 2, "p50_us": 2, "p99_us": 3}
     assert ours.point("lookalike-hnsw", line)["qps"] == 2
