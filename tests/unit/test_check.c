@@ -99,28 +99,36 @@ static void edit_card(const home *h, const char *from, const char *to)
     lk_free(text);
 }
 
-/* A card of the text tower alone over these bytes, whose size and sum are right. */
-static void text_model(const home *h, const void *p, size_t n)
+static void sum_of(const void *p, size_t n, char ret[LK_SHA256_HEX + 1])
 {
+    lk_sha256 sum;
+    lk_err err;
+    test_ok(lk_sha256_of(p, n, &sum, &err), &err);
+    lk_sha256_hex(&sum, ret);
+}
+
+/* A card of one tower alone over these bytes, whose size and sum are right. */
+static void one_tower(const home *h, const char *file, const void *p, size_t n)
+{
+    static const char image[] = "\"image\":{\"file\":\"image.onnx\",\"size\":112,\"resize\":"
+                                "\"squash\",\"mean\":[0.5,0.5,0.5],\"std\":[0.5,0.5,0.5]}",
+                      text[] = "\"text\":{\"file\":\"text.onnx\",\"tokenizer\":\"words\","
+                               "\"vocab\":\"vocab.txt\",\"max_terms\":32}";
     size_t n_vocab = 0;
     unsigned char *vocab = get(h, "vocab.txt", &n_vocab);
     char sums[2][LK_SHA256_HEX + 1];
-    lk_sha256 sum;
     lk_buf b;
-    lk_err err;
-    test_ok(lk_sha256_of(p, n, &sum, &err), &err);
-    lk_sha256_hex(&sum, sums[0]);
-    test_ok(lk_sha256_of(vocab, n_vocab, &sum, &err), &err);
-    lk_sha256_hex(&sum, sums[1]);
+    sum_of(p, n, sums[0]);
+    sum_of(vocab, n_vocab, sums[1]);
     lk_buf_init(&b, 0);
     lk_buf_printf(&b,
-                  "{\"name\":\"t\",\"version\":\"1\",\"dim\":256,\"text\":{\"file\":\"text.onnx\","
-                  "\"tokenizer\":\"words\",\"vocab\":\"vocab.txt\",\"max_terms\":32},\"files\":{"
-                  "\"text.onnx\":{\"bytes\":%zu,\"sha256\":\"%s\"},"
+                  "{\"name\":\"t\",\"version\":\"1\",\"dim\":256,%s,\"files\":{"
+                  "\"%s\":{\"bytes\":%zu,\"sha256\":\"%s\"},"
                   "\"vocab.txt\":{\"bytes\":%zu,\"sha256\":\"%s\"}}}",
-                  n, sums[0], n_vocab, sums[1]);
+                  strcmp(file, "image.onnx") == 0 ? image : text, file, n, sums[0], n_vocab,
+                  sums[1]);
     put(h, "model.json", b.p, b.n);
-    put(h, "text.onnx", p, n);
+    put(h, file, p, n);
     lk_buf_release(&b);
     lk_free(vocab);
 }
@@ -205,7 +213,7 @@ static void weights_outside_the_folder_are_refused(void **state)
     static const char outside[] =
         "\x3a\x2f\x2a\x2d\x08\x01\x10\x01\x42\x01w\x6a\x22\x0a\x08location"
         "\x12\x16../../../../etc/passwd\x70\x01";
-    text_model(h, outside, sizeof outside - 1);
+    one_tower(h, "text.onnx", outside, sizeof outside - 1);
     const lk_checked *c = check(h);
     assert_false(c->ok);
     test_has(row(c, "load", "")->says, "passwd");
@@ -284,39 +292,55 @@ static size_t mutate(test_rng *rng, unsigned char *p, size_t n)
     }
 }
 
-/* LK_MUTATIONS=4000 for more than a taste. */
-static void hostile_graphs_end_as_findings_and_nothing_worse(void **state)
+typedef struct tally {
+    size_t passed, refused, crashed, slow;
+} tally;
+
+static void count(const lk_checked *c, tally *t)
 {
-    home *h = home_make(state);
-    const char *asked = getenv("LK_MUTATIONS");
-    size_t rounds = asked ? strtoul(asked, NULL, 10) : 40, n_good = 0, passed = 0, crashed = 0,
-           slow = 0;
+    assert_true(c->n_rows > 0);
+    const char *says = c->rows[c->n_rows - 1].says;
+    t->passed += c->ok;
+    t->refused += !c->ok;
+    t->crashed += strstr(says, "crashed") != NULL || strstr(says, "gave up") != NULL;
+    t->slow += strstr(says, "still not ready") != NULL;
+}
+
+static void harm(home *h, const char *file, size_t rounds)
+{
     test_rng rng = {2026};
-    unsigned char *good = get(h, "text.onnx", &n_good), *p = lk_alloc_array(n_good + 1024, 1);
+    tally t = {0};
+    size_t n_good = 0;
+    unsigned char *good = get(h, file, &n_good), *p = lk_alloc_array(n_good + 1024, 1);
     assert_non_null(p);
-    text_model(h, good, n_good);
+    one_tower(h, file, good, n_good);
     assert_true(check(h)->ok);
     for (size_t i = 0; i < rounds; i++) {
         size_t n = n_good, harms = 1 + test_rng_below(&rng, 4);
         memcpy(p, good, n_good);
         for (size_t k = 0; k < harms && n > 8; k++)
             n = mutate(&rng, p, n);
-        text_model(h, p, n ? n : 1);
-        const lk_checked *c = check(h);
-        assert_true(c->n_rows > 0);
-        const char *says = c->rows[c->n_rows - 1].says;
-        passed += c->ok;
-        crashed += strstr(says, "crashed") != NULL || strstr(says, "gave up") != NULL;
-        slow += strstr(says, "still not ready") != NULL;
+        one_tower(h, file, p, n ? n : 1);
+        count(check(h), &t);
     }
-    print_message("%zu mutations: %zu run all the same, %zu refused, of them %zu crashed the "
-                  "child and %zu hung\n",
-                  rounds, passed, rounds - passed, crashed, slow);
-    assert_true(passed < rounds);
-    text_model(h, good, n_good);
+    print_message("%zu mutations of %s: %zu run all the same, %zu are refused; %zu crashed the "
+                  "child, %zu hung\n",
+                  rounds, file, t.passed, t.refused, t.crashed, t.slow);
+    assert_true(t.refused > rounds / 4);
+    one_tower(h, file, good, n_good);
     assert_true(check(h)->ok); /* and we are as before */
     lk_free(p);
     lk_free(good);
+}
+
+/* LK_MUTATIONS=4000 for more than a taste. */
+static void hostile_graphs_end_as_findings_and_nothing_worse(void **state)
+{
+    home *h = home_make(state);
+    const char *asked = getenv("LK_MUTATIONS");
+    size_t rounds = asked ? strtoul(asked, NULL, 10) : 40;
+    harm(h, "text.onnx", rounds - rounds / 4);
+    harm(h, "image.onnx", rounds / 4);
 }
 
 int main(void)
