@@ -235,7 +235,7 @@ const cli_command cmd_model = {
         "the collection changes over in one step. Stopped or killed, it goes on where it was with\n"
         "the next call. It tells how many of the nearest pictures stayed the same. --rollback\n"
         "goes back, until --forget-old removes the earlier vectors; without an option it says how\n"
-        "it stands.",
+        "it stands. A running server does the same at /v1/migration.",
     .options = options,
     .size = sizeof(cli_model_opts),
     .min_args = 1,

@@ -9,51 +9,7 @@
 #include "base/progress.h"
 #include "engine/migrate.h"
 
-static const char *const states[] = {[LK_MIGRATION_NONE] = "none",
-                                     [LK_MIGRATION_UNFINISHED] = "unfinished",
-                                     [LK_MIGRATION_KEPT] = "kept"};
-
 /* ---- the report ---- */
-
-static void put_json(const lk_migrated *r, lk_buf *b)
-{
-    const struct {
-        const char *key;
-        uint64_t v;
-    } counts[] = {{"pictures", r->pictures}, {"made", r->made}, {"failed", r->failed}};
-    lk_jw w;
-    lk_jw_init(&w, b);
-    lk_jw_obj(&w);
-    lk_jw_key(&w, "from");
-    lk_jw_strz(&w, r->from);
-    lk_jw_key(&w, "to");
-    lk_jw_strz(&w, r->to);
-    lk_jw_key(&w, "switched");
-    lk_jw_bool(&w, r->switched);
-    lk_jw_key(&w, "loses_words");
-    lk_jw_bool(&w, r->loses_words);
-    for (size_t i = 0; i < LK_ARRAY_LEN(counts); i++) {
-        lk_jw_key(&w, counts[i].key);
-        lk_jw_uint(&w, counts[i].v);
-    }
-    lk_jw_key(&w, "neighbours");
-    lk_jw_obj(&w);
-    lk_jw_key(&w, "sample");
-    lk_jw_uint(&w, r->n_sample);
-    lk_jw_key(&w, "k");
-    lk_jw_uint(&w, r->k);
-    lk_jw_key(&w, "overlap");
-    lk_jw_real(&w, r->overlap);
-    lk_jw_key(&w, "same_first");
-    lk_jw_real(&w, r->same_first);
-    lk_jw_key(&w, "by_shared");
-    lk_jw_arr(&w);
-    for (size_t i = 0; i <= r->k; i++)
-        lk_jw_uint(&w, r->by_shared[i]);
-    lk_jw_end_arr(&w);
-    lk_jw_end_obj(&w);
-    lk_jw_end_obj(&w);
-}
 
 static void put_text(const lk_migrated *r, lk_buf *b)
 {
@@ -108,10 +64,13 @@ static int move(const cli_model_opts *o, lk_engine *e, lk_arena *a)
     if (code)
         return cli_model_fail(o, code, &err);
     lk_buf_init(&b, 0);
-    if (o->common.json)
-        put_json(&r, &b);
-    else
+    if (o->common.json) {
+        lk_jw w;
+        lk_jw_init(&w, &b);
+        lk_migrated_write(&r, &w);
+    } else {
         put_text(&r, &b);
+    }
     return cli_print(&b, r.failed ? CLI_SOME_FAILED : CLI_FOUND);
 }
 
@@ -135,10 +94,10 @@ static int forget(const cli_model_opts *o, lk_engine *e)
 
 static int show(const cli_model_opts *o, lk_engine *e, lk_arena *a)
 {
-    lk_migration s;
+    lk_migration m;
     lk_err err = {0};
     lk_buf b;
-    lk_code code = lk_engine_migration(e, a, &s, &err);
+    lk_code code = lk_engine_migration(e, a, &m, &err);
     if (code)
         return cli_model_fail(o, code, &err);
     lk_buf_init(&b, 0);
@@ -146,29 +105,18 @@ static int show(const cli_model_opts *o, lk_engine *e, lk_arena *a)
         lk_jw w;
         lk_jw_init(&w, &b);
         lk_jw_obj(&w);
-        lk_jw_key(&w, "model");
-        lk_jw_strz(&w, s.model);
-        lk_jw_key(&w, "state");
-        lk_jw_strz(&w, states[s.state]);
-        lk_jw_key(&w, "other");
-        lk_jw_strz(&w, s.other);
-        lk_jw_key(&w, "images");
-        lk_jw_uint(&w, s.images);
-        lk_jw_key(&w, "other_vectors");
-        lk_jw_uint(&w, s.other_vectors);
-        lk_jw_key(&w, "other_bytes");
-        lk_jw_uint(&w, s.other_bytes);
+        lk_migration_write(&m, &w);
         lk_jw_end_obj(&w);
         return cli_print(&b, CLI_FOUND);
     }
-    lk_buf_printf(&b, "the collection's model is %s", s.model);
-    if (s.state != LK_MIGRATION_NONE)
+    lk_buf_printf(&b, "the collection's model is %s", m.model);
+    if (m.state != LK_MIGRATION_NONE)
         lk_buf_printf(&b,
-                      s.state == LK_MIGRATION_KEPT
+                      m.state == LK_MIGRATION_KEPT
                           ? "\nthe vectors of %s are kept: %llu of %llu images, %.1f MiB"
                           : "\nthe move to %s is unfinished: %llu of %llu images, %.1f MiB",
-                      s.other, (unsigned long long)s.other_vectors, (unsigned long long)s.images,
-                      (double)s.other_bytes / 1048576);
+                      m.other, (unsigned long long)m.other_vectors, (unsigned long long)m.images,
+                      (double)m.other_bytes / 1048576);
     return cli_print(&b, CLI_FOUND);
 }
 

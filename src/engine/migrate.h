@@ -68,4 +68,8 @@ typedef struct lk_migration {
 
 LK_CHECK lk_code lk_engine_migration(lk_engine *e, lk_arena *into, lk_migration *ret, lk_err *err);
 
+/* As JSON: an object; the members of one. */
+void lk_migrated_write(const lk_migrated *r, lk_jw *w);
+void lk_migration_write(const lk_migration *m, lk_jw *w);
+
 #endif

@@ -20,6 +20,8 @@ lk_handler_fn lk_handle_seed_upload, lk_handle_seed_search, lk_handle_seed_query
 lk_handler_fn lk_handle_clip_embed_image, lk_handle_clip_embed_text, lk_handle_clip_compare;
 /* system.c */
 lk_handler_fn lk_handle_health, lk_handle_ready, lk_handle_stats, lk_handle_metrics;
+/* migration.c */
+lk_handler_fn lk_handle_migration, lk_handle_migration_start, lk_handle_migration_stop;
 /* openapi.c */
 lk_handler_fn lk_handle_openapi;
 /* assets.c */
@@ -27,6 +29,8 @@ lk_handler_fn lk_handle_page, lk_handle_asset;
 
 /* The members of what /v1/embed takes, and of one of its inputs. */
 extern const lk_arg_doc lk_embed_json_doc[], lk_embed_input_doc[];
+/* The members of what POST /v1/migration takes. */
+extern const lk_arg_doc lk_migrate_json_doc[];
 
 /* Add one uploaded picture; the error's status is lk_status_of(code, LK_BLAME_PICTURE). */
 LK_CHECK lk_code lk_add_upload(lk_request *rq, const lk_add *add, lk_added *ret, lk_err *err);

@@ -8,6 +8,7 @@
 #include "server/body.h"
 #include "server/listener.h"
 #include "server/metrics.h"
+#include "server/mover.h"
 #include "server/router.h"
 #include "server/self_test.h"
 #include "server/server.h"
@@ -27,6 +28,7 @@ struct lk_server {
     lk_log *log;
     lk_listener *listener;
     lk_self_tester *self_tester;
+    lk_mover *mover;
     lk_pool *pools[LK_N_LANES]; /* none for LK_LANE_INLINE */
     lk_mutex pool_lock;
     lk_budget budget;

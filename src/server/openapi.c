@@ -100,6 +100,19 @@ static const lk_arg_doc stats_doc[] = {
     {"uptime_s", "integer", "seconds"},
     {NULL, NULL, NULL},
 };
+static const lk_arg_doc migration_doc[] = {
+    {"model", "string", "the collection's"},
+    {"state", "string", "none, unfinished (other is being made) or kept (other is what was)"},
+    {"running", "boolean", "whether vectors are being made now"},
+    {"other", "string", "the other model, or null"},
+    {"images", "integer", "of the collection"},
+    {"other_vectors", "integer", "how many of them have one of the other model"},
+    {"other_bytes", "integer", "on disk"},
+    {"done", "integer", "pictures looked at by the move that runs"},
+    {"total", "integer", "of so many"},
+    {"last", "object", "what the last move reported, or its error; null: none since the start"},
+    {NULL, NULL, NULL},
+};
 static const lk_arg_doc patch_doc[] = {
     {"metadata", "object", "merged into the image's metadata (RFC 7396)"},
     {NULL, NULL, NULL},
@@ -369,6 +382,8 @@ static void write_schemas(lk_jw *w)
         {"Page", page_doc},
         {"Embedding", embedding_doc},
         {"Stats", stats_doc},
+        {"Migrate", lk_migrate_json_doc},
+        {"Migration", migration_doc},
         {"ClipImage", clip_image_doc},
         {"ClipEmbedImage", clip_embed_image_doc},
         {"ClipEmbedText", clip_embed_text_doc},

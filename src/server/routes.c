@@ -63,6 +63,11 @@ static const lk_arg_doc clip_query[] = {
     {NULL, NULL, NULL},
 };
 
+static const lk_arg_doc migration_query[] = {
+    {"vectors", "string", "old or unfinished: remove these; without it, the move that runs stops"},
+    {NULL, NULL, NULL},
+};
+
 #define FILES (LK_BODY_FORM | LK_BODY_IMAGE)
 #define WORDS (LK_BODY_JSON | LK_BODY_FORM)
 
@@ -91,6 +96,14 @@ const lk_route lk_routes[] = {
      "Embed", "Embedding"},
     {LK_GET, "/v1/stats", lk_handle_stats, LK_LANE_QUICK, 0, false, "stats",
      "Numbers about the collection", NULL, NULL, NULL, "Stats"},
+    {LK_GET, "/v1/migration", lk_handle_migration, LK_LANE_QUICK, 0, false, "migration",
+     "How a move to another model stands", NULL, NULL, NULL, "Migration"},
+    {LK_POST, "/v1/migration", lk_handle_migration_start, LK_LANE_QUICK, LK_BODY_JSON, false,
+     "migration_start", "Move the collection to another model, or back", NULL, NULL, "Migrate",
+     "Migration"},
+    {LK_DELETE, "/v1/migration", lk_handle_migration_stop, LK_LANE_UPLOAD, 0, false,
+     "migration_stop", "Stop a move, or remove the other model's vectors", migration_query, NULL,
+     NULL, "Migration"},
     {LK_POST, "/api/upload", lk_handle_seed_upload, LK_LANE_UPLOAD, LK_BODY_FORM, false,
      "api_upload", "Add a picture (older clients)", NULL, upload_form, NULL, "object"},
     {LK_POST, "/api/search", lk_handle_seed_search, LK_LANE_QUICK, LK_BODY_FORM, false,

@@ -208,6 +208,7 @@ static void free_server(lk_server *s)
     for (int i = 0; i < LK_N_LANES; i++)
         lk_pool_free(s->pools[i]);
     lk_listener_close(s->listener);
+    lk_mover_free(s->mover);
     lk_metrics_release(&s->metrics);
     lk_http_free(s->http);
     if (s->wake_fd >= 0)
@@ -241,6 +242,8 @@ lk_code lk_server_open(const lk_server_opts *opts, lk_engine *e, lk_log *log, lk
         code = lk_http_new(&s->http, err);
     if (!code)
         code = start_pools(s, err);
+    if (!code)
+        code = lk_mover_new(e, log, &s->mover, err);
     if (!code)
         code = lk_listen_on(s->listen, &fd, &s->port, s->url, sizeof s->url, err);
     if (!code)
@@ -314,6 +317,7 @@ void lk_server_close(lk_server *s)
     lk_listener_quiesce(s->listener);
     drain(s, s->opts.stop_ms);
     lk_self_tester_stop(s->self_tester);
+    (void)!lk_mover_stop(s->mover, NULL); /* most often none runs */
     lk_mutex_lock(&s->pool_lock);
     atomic_store(&s->phase, LK_ENDING);
     lk_mutex_unlock(&s->pool_lock);

@@ -6,10 +6,12 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
-from conftest import ROOT, program_path, wait_until
+import requests
+from conftest import ROOT, Server, assert_error, picture, program_path, wait_until
 
 
 def run(data, *args, code=0):
@@ -159,3 +161,137 @@ def test_a_kill_at_any_moment_loses_nothing(data, model, photos, seed):
         assert run_json(data, "model", "migrate", "--to", state["other"])["switched"]
     assert assert_whole(data) == len(ids)
     assert len(vectors_folders(data)) <= 2
+
+
+# ---- a server moves, and answers all the while ----
+
+class Searches:
+    """Searches one after the other until the end; every answer must be a good one."""
+
+    def __init__(self, url):
+        self.url, self.n, self.bad, self.end = url, 0, [], threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        with requests.Session() as session:
+            while not self.end.is_set():
+                answer = session.post(f"{self.url}/v1/search", json={"text": "boat", "top_k": 5},
+                                      timeout=20)
+                if answer.status_code != 200 or len(answer.json()["results"]) != 5:
+                    self.bad.append(answer.text[:300])
+                self.n += 1
+
+    def stop(self):
+        self.end.set()
+        self.thread.join()
+        assert not self.bad, self.bad[:3]
+        return self.n
+
+
+def state(url):
+    return requests.get(f"{url}/v1/migration", timeout=20).json()
+
+
+def ended(url):
+    assert wait_until(lambda: not state(url)["running"] and state(url)["last"], seconds=60)
+    return state(url)["last"]
+
+
+def stats(url):
+    return requests.get(f"{url}/v1/stats", timeout=20).json()
+
+
+def post(url, **body):
+    return requests.post(f"{url}/v1/migration", json=body, timeout=20)
+
+
+@pytest.fixture
+def models(tmp_path):
+    make_model(tmp_path / "models" / "crop", "crop")
+    return tmp_path / "models"
+
+
+def test_a_server_moves_while_it_is_searched_and_added_to(start_server, data, models):
+    server = start_server("--models", str(models), "--no-access-log", data=data)
+    url = server.url
+    assert state(url)["state"] == "none" and state(url)["last"] is None
+    searches = Searches(url)
+    assert post(url, to="crop", sample=40).status_code == 202
+    assert_error(post(url, to="crop"), 503)  # one at a time
+    added = 0
+    while state(url)["running"]:
+        files = {"file": (f"{added}.png", picture(1000 + added))}
+        assert requests.post(f"{url}/v1/images", files=files, timeout=60).status_code == 201
+        added += 1
+    last = ended(url)
+    assert last["switched"] and last["failed"] == 0 and last["neighbours"]["sample"] == 40, last
+    now = stats(url)
+    assert now["model"]["name"] == "crop"
+    assert now["images"] == now["vectors"] == 100 + added and added > 0
+    assert state(url)["state"] == "kept"
+    assert post(url, rollback=True).status_code == 202
+    assert ended(url)["switched"]
+    assert stats(url)["model"]["name"] == "lookalike-mini"
+    assert searches.stop() > 20
+    assert requests.delete(f"{url}/v1/migration?vectors=old", timeout=20).status_code == 200
+    assert state(url)["state"] == "none"
+    assert any("moved to another model" in line for line in server.errors)
+    assert server.stop() == 0
+    assert assert_whole(data) == 100 + added
+
+
+def test_a_move_is_stopped_and_gone_on_with_over_http(start_server, data, models):
+    server = start_server("--models", str(models), "--no-access-log", data=data)
+    url = server.url
+    assert post(url, to="crop").status_code == 202
+    wait_until(lambda: state(url)["other_vectors"] > 3)
+    assert requests.delete(f"{url}/v1/migration", timeout=20).status_code == 200
+    assert ended(url)["error"]["code"] == "canceled"
+    made = state(url)["other_vectors"]
+    assert 0 < made < 100 and state(url)["state"] == "unfinished"
+    assert stats(url)["model"]["name"] == "lookalike-mini"
+    assert server.stop() == 0
+    server = start_server("--models", str(models), "--no-access-log", data=data)
+    assert post(server.url).status_code == 202
+    assert ended(server.url)["made"] == 100 - made
+    assert stats(server.url)["model"]["name"] == "crop"
+
+
+def test_a_server_killed_in_a_move_goes_on_where_it_was(data, models):
+    server = Server(data, "--models", str(models), "--no-access-log")
+    assert post(server.url, to="crop").status_code == 202
+    wait_until(lambda: state(server.url)["other_vectors"] > 5)
+    files = {"file": ("new.png", picture(7))}
+    assert requests.post(f"{server.url}/v1/images", files=files, timeout=60).status_code == 201
+    server.process.kill()
+    server.process.wait(timeout=20)
+    assert assert_whole(data) == 101
+    server = Server(data, "--models", str(models), "--no-access-log")
+    try:
+        assert state(server.url)["state"] == "unfinished"
+        assert post(server.url).status_code == 202
+        last = ended(server.url)
+        assert last["switched"] and last["made"] < 101, last
+    finally:
+        assert server.stop() == 0
+    found = run_json(data, "--models", models, "verify", "--deep")
+    assert found["records"] == found["vectors"] == 101 and found["faults"] == 0
+
+
+def test_wrong_wishes_are_refused_over_http(start_server, data, models):
+    url = start_server("--models", str(models), data=data).url
+    assert_error(post(url), 400, field="to")
+    assert_error(post(url, to=str(models / "crop")), 400, field="to")
+    assert_error(post(url, to=".."), 400, field="to")
+    assert_error(post(url, to="crop", rollback=True), 400, field="rollback")
+    assert_error(post(url, sample=-1), 400, field="sample")
+    assert_error(post(url, until="noon"), 400)
+    assert_error(requests.delete(f"{url}/v1/migration", timeout=20), 404)
+    assert_error(requests.delete(f"{url}/v1/migration?vectors=old", timeout=20), 404)
+    assert_error(requests.delete(f"{url}/v1/migration?vectors=all", timeout=20), 400)
+    assert post(url, to="nowhere").status_code == 202
+    assert ended(url)["error"]["code"] == "not_found"
+    assert post(url, rollback=True).status_code == 202
+    assert ended(url)["error"]["code"] == "not_found"
+    assert vectors_folders(data) == ["images"]
