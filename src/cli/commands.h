@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 
 extern const cli_command cmd_init, cmd_add, cmd_search, cmd_similar, cmd_embed, cmd_get, cmd_list,
-    cmd_rm, cmd_info, cmd_verify, cmd_serve, cmd_index, cmd_model, cmd_demo, cmd_completions,
-    cmd_man;
+    cmd_rm, cmd_categories, cmd_info, cmd_verify, cmd_serve, cmd_index, cmd_model, cmd_demo,
+    cmd_completions, cmd_man;
 
 #endif

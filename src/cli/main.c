@@ -6,9 +6,9 @@
 #include "cli/commands.h"
 
 const cli_command *const cli_commands[] = {
-    &cmd_init,  &cmd_add,  &cmd_search,      &cmd_similar, &cmd_embed, &cmd_get,
-    &cmd_list,  &cmd_rm,   &cmd_info,        &cmd_verify,  &cmd_serve, &cmd_index,
-    &cmd_model, &cmd_demo, &cmd_completions, &cmd_man,     NULL,
+    &cmd_init,       &cmd_add,   &cmd_search, &cmd_similar,     &cmd_embed, &cmd_get,
+    &cmd_list,       &cmd_rm,    &cmd_info,   &cmd_verify,      &cmd_serve, &cmd_index,
+    &cmd_categories, &cmd_model, &cmd_demo,   &cmd_completions, &cmd_man,   NULL,
 };
 
 static const cli_command *find_command(const char *name)

@@ -2,12 +2,14 @@
  *
  * A record is changed the way a patch changes it: under its id's key, what filters see first, the
  * document last. Labels with prompts need the stored vector alone; a classifier needs the picture,
- * which is read and decoded again. */
+ * which is read and decoded again. Several threads go at it, most of the time waiting for the disk:
+ * commits that meet are shared. */
 #include <math.h>
 
 #include "base/mem.h"
 #include "engine/internal.h"
 
+#define N_THREADS 16
 #define SAME_PROB 0.005 /* stored vectors are rounded: that much may lie between two looks */
 
 /* Would the record say the same, but for the last digits? */
@@ -142,26 +144,63 @@ static lk_code relabel_one(lk_engine *e, lk_str id, bool *ret_changed, lk_err *e
     return code;
 }
 
+typedef struct look_again {
+    lk_engine *e;
+    const lk_record_row *rows;
+    atomic_uint seen, changed;
+    lk_mutex lock;
+    lk_code code; /* the first failure */
+    lk_err err;
+} look_again;
+
+static void relabel_nth(void *ctx, size_t i)
+{
+    look_again *r = ctx;
+    lk_err err = {0};
+    bool changed = false;
+    lk_mutex_lock(&r->lock);
+    bool failed = r->code != LK_OK;
+    lk_mutex_unlock(&r->lock);
+    if (failed)
+        return;
+    lk_code code = relabel_one(r->e, r->rows[i].id, &changed, &err);
+    if (code == LK_E_NOT_FOUND) /* deleted meanwhile */
+        return;
+    atomic_fetch_add(&r->seen, 1);
+    atomic_fetch_add(&r->changed, changed);
+    if (!code)
+        return;
+    lk_mutex_lock(&r->lock);
+    if (!r->code) {
+        r->code = code;
+        r->err = err;
+    }
+    lk_mutex_unlock(&r->lock);
+}
+
 lk_code lk_engine_relabel(lk_engine *e, lk_str cursor, size_t limit, lk_arena *into,
                           lk_relabeled *ret, lk_err *err)
 {
     lk_record_row *rows = NULL;
+    lk_str next;
     size_t n = 0;
+    look_again r = {.e = e};
     if (limit < 1 || limit > LK_MAX_TOP_K)
         return lk_fail_field(err, LK_E_INVALID, "limit", "limit must be between 1 and %d, not %zu",
                              LK_MAX_TOP_K, limit);
-    *ret = (lk_relabeled){0};
-    lk_code code =
-        lk_records_list(e->records, cursor, limit, true, into, &rows, &n, &ret->next, err);
-    for (size_t i = 0; !code && i < n; i++) {
-        bool changed = false;
-        code = relabel_one(e, rows[i].id, &changed, err);
-        if (code == LK_E_NOT_FOUND) { /* deleted meanwhile */
-            code = LK_OK;
-            continue;
-        }
-        ret->seen++;
-        ret->changed += changed;
+    lk_code code = lk_records_list(e->records, cursor, limit, true, into, &rows, &n, &next, err);
+    if (code)
+        return code;
+    r.rows = rows;
+    lk_mutex_init(&r.lock, LK_RANK_LEAF);
+    code = lk_parallel_for(n, N_THREADS, 1, relabel_nth, &r, err);
+    lk_mutex_release(&r.lock);
+    if (!code && r.code) {
+        code = r.code;
+        if (err)
+            *err = r.err;
     }
+    if (!code)
+        *ret = (lk_relabeled){atomic_load(&r.seen), atomic_load(&r.changed), next};
     return code;
 }

@@ -14,6 +14,9 @@ lk_handler_fn lk_handle_image_thumbnail, lk_handle_image_original;
 lk_handler_fn lk_handle_search, lk_handle_similar;
 /* embed.c */
 lk_handler_fn lk_handle_embed;
+/* collections.c */
+lk_handler_fn lk_handle_collections, lk_handle_collection, lk_handle_collection_patch;
+lk_handler_fn lk_handle_collection_relabel;
 /* seeds.c: the routes of older clients, in their JSON */
 lk_handler_fn lk_handle_seed_upload, lk_handle_seed_search, lk_handle_seed_query;
 /* clip.c: Roboflow's routes, in its JSON */
@@ -31,6 +34,8 @@ lk_handler_fn lk_handle_page, lk_handle_asset;
 extern const lk_arg_doc lk_embed_json_doc[], lk_embed_input_doc[];
 /* The members of what POST /v1/migration takes. */
 extern const lk_arg_doc lk_migrate_json_doc[];
+/* The members of what changes a collection, and of what has its images looked at again. */
+extern const lk_arg_doc lk_collection_patch_doc[], lk_relabel_doc[];
 
 /* Add one uploaded picture; the error's status is lk_status_of(code, LK_BLAME_PICTURE). */
 LK_CHECK lk_code lk_add_upload(lk_request *rq, const lk_add *add, lk_added *ret, lk_err *err);

@@ -29,7 +29,7 @@ static const lk_arg_doc record_doc[] = {
     {"filename", "string", "its name there"},
     {"created_at", "integer", "milliseconds since 1970 UTC"},
     {"updated_at", "integer", "milliseconds since 1970 UTC"},
-    {"category", "string", "the most likely of the model's labels"},
+    {"category", "string", "the most likely of the collection's labels"},
     {"confidence", "number", "of the category, 0 to 1"},
     {"all_probs", "object", "of every label"},
     {"dominant_colors", "[object]", "rgb and share"},
@@ -111,6 +111,29 @@ static const lk_arg_doc migration_doc[] = {
     {"done", "integer", "pictures looked at by the move that runs"},
     {"total", "integer", "of so many"},
     {"last", "object", "what the last move reported, or its error; null: none since the start"},
+    {NULL, NULL, NULL},
+};
+static const lk_arg_doc collection_doc[] = {
+    {"name", "string", "images"},
+    {"images", "integer", "how many"},
+    {"model", "object", "name, version, dim"},
+    {"categories", "Categories", "what images are put into when they are added"},
+    {NULL, NULL, NULL},
+};
+static const lk_arg_doc categories_doc[] = {
+    {"from", "string", "model, prompts, classifier or none"},
+    {"labels", "[string]", "what there is to be"},
+    {"settings", "any", "as they were set; null: the model's own"},
+    {NULL, NULL, NULL},
+};
+static const lk_arg_doc collections_doc[] = {
+    {"collections", "[Collection]", "all"},
+    {NULL, NULL, NULL},
+};
+static const lk_arg_doc relabeled_doc[] = {
+    {"seen", "integer", "images that were looked at"},
+    {"changed", "integer", "of them"},
+    {"next", "cursor", "for the next request; null at the end"},
     {NULL, NULL, NULL},
 };
 static const lk_arg_doc patch_doc[] = {
@@ -369,6 +392,12 @@ static void write_schemas(lk_jw *w)
         {"QueryPart", lk_search_part_doc},
         {"Boost", boost_doc},
         {"Patch", patch_doc},
+        {"Collection", collection_doc},
+        {"Categories", categories_doc},
+        {"Collections", collections_doc},
+        {"CollectionPatch", lk_collection_patch_doc},
+        {"Relabel", lk_relabel_doc},
+        {"Relabeled", relabeled_doc},
         {"Embed", lk_embed_json_doc},
         {"EmbedInput", lk_embed_input_doc},
         {"Query", query_doc},
