@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/sha256.h"
 #include "model/model.h"
 #include "model/tower.h"
 
@@ -212,6 +213,51 @@ static void copy_edited(const char *name, const char *dir, const char *from, con
     }
 }
 
+static void edit(const char *dir, const char *from, const char *to)
+{
+    char path[TEST_PATH];
+    unsigned char *p = NULL;
+    size_t n = 0;
+    lk_err err;
+    test_path(dir, "model.json", path);
+    test_ok(lk_os_read_file(path, 1u << 20, &p, &n, &err), &err);
+    write_edited(path, (lk_str){(const char *)p, n}, from, to);
+    lk_free(p);
+}
+
+/* WordPiece's [CLS] cat [SEP] are numbers 2, 1 and 3, as "green red blue" are in the list of words;
+ * the rows of 52 that the card has it padded to are masked out. */
+static void the_card_says_how_texts_become_numbers(void **state)
+{
+    (void)state;
+    static const char vocab[] = "[PAD]\ncat\n[CLS]\n[SEP]\n[UNK]\n";
+    char dir[TEST_PATH], path[TEST_PATH], hex[LK_SHA256_HEX + 1], card[256];
+    float want[DIM], got[DIM];
+    lk_sha256 hash;
+    lk_err err;
+    folder_of("both", dir);
+    lk_model *m = open_folder(dir);
+    test_ok(lk_model_embed_text(m, LK_STR("green red blue"), want, &err), &err);
+    lk_model_close(m);
+
+    test_ok(lk_sha256_of(vocab, sizeof vocab - 1, &hash, &err), &err);
+    lk_sha256_hex(&hash, hex);
+    snprintf(card, sizeof card, "\"files\": {\"pieces.txt\": {\"sha256\": \"%s\", \"bytes\": %zu},",
+             hex, sizeof vocab - 1);
+    test_dir_make(dir);
+    copy_edited("both", dir, "\"files\": {", card);
+    edit(dir, "\"words\"", "\"wordpiece\"");
+    edit(dir, "\"vocab\": \"vocab.txt\"", "\"vocab\": \"pieces.txt\"");
+    test_path(dir, "pieces.txt", path);
+    test_write(path, vocab, sizeof vocab - 1);
+    m = open_folder(dir);
+    test_ok(lk_model_embed_text(m, LK_STR("CAT"), got, &err), &err);
+    for (size_t i = 0; i < DIM; i++)
+        assert_true(fabs((double)(got[i] - want[i])) < 1e-6);
+    lk_model_close(m);
+    test_dir_remove(dir);
+}
+
 static void what_a_classifier_reads_is_found_without_a_name(void **state)
 {
     (void)state;
@@ -278,6 +324,7 @@ int main(void)
         cmocka_unit_test(a_masked_mean_goes_through_the_matrix_that_follows),
         cmocka_unit_test(a_branch_reaches_tensors_outside_it),
         cmocka_unit_test(a_session_of_a_combined_file_asks_only_for_its_own_tower),
+        cmocka_unit_test(the_card_says_how_texts_become_numbers),
         cmocka_unit_test(what_a_classifier_reads_is_found_without_a_name),
         cmocka_unit_test(a_card_that_does_not_fit_its_towers_is_refused),
     };
