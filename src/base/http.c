@@ -416,6 +416,8 @@ static lk_code code_of_curl(CURLcode failed)
         return LK_E_TRUNCATED;
     case CURLE_URL_MALFORMAT:
         return LK_E_INVALID;
+    case CURLE_PEER_FAILED_VERIFICATION: /* another try would end the same way */
+        return LK_E_DENIED;
     default:
         return LK_E_NET;
     }

@@ -393,8 +393,8 @@ static lk_code fetch_bytes(job *j, lk_http *http, lk_err *err)
             passing = false;
         j->start_over = false;
         if (!passing || failed >= j->f->retries) {
-            if (!why.field[0] &&
-                (code == LK_E_NET || code == LK_E_TIMEOUT || code == LK_E_TRUNCATED))
+            if (!why.field[0] && (code == LK_E_NET || code == LK_E_TIMEOUT ||
+                                  code == LK_E_TRUNCATED || code == LK_E_DENIED))
                 snprintf(why.field, sizeof why.field, "hub");
             if (err)
                 *err = why;

@@ -3,7 +3,10 @@
 import hashlib
 import json
 import os
+import resource
+import shutil
 import signal
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -242,6 +245,44 @@ def test_a_card_cannot_write_where_it_likes(home, hub, to, says):
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "file:///etc", "127.0.0.1", "http://"])
 def test_a_hub_is_an_http_address(home, url):
     assert "(hub)" in home.pull(url, code=2)
+
+
+def test_a_disk_that_takes_no_more_leaves_no_model(home, hub):
+    def small_files():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+
+    done = subprocess.run(home.command("pull", "--card", write_card(home.folder), "--hub", hub.url),
+                          capture_output=True, text=True, timeout=60, check=False, env=home.env,
+                          preexec_fn=small_files, restore_signals=False)
+    assert done.returncode == 4 and "File too large" in done.stderr
+    assert home.nothing()
+    home.pull(hub.url)
+    assert home.whole()
+
+
+def test_an_installed_model_that_is_damaged_is_told(home, hub):
+    home.pull(hub.url)
+    (home.model / "vocab.txt").write_bytes(b"<pad>\n")
+    said = home.pull(hub.url, code=4)
+    assert "damaged" in said and "lookalike model rm words" in said
+    subprocess.run(home.command("rm", "words"), check=True, capture_output=True, timeout=60)
+    home.pull(hub.url)
+    assert home.whole()
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl to make a certificate with")
+def test_a_hub_that_nobody_vouches_for_is_refused(home, hub):
+    key, cert = home.folder / "key.pem", home.folder / "cert.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                    "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+                    "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=60)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    hub.server.socket = tls.wrap_socket(hub.server.socket, server_side=True)
+    said = home.pull(hub.url.replace("http:", "https:"), code=4)
+    assert "certificate" in said and "trying again" not in said and not hub.log
+    assert home.nothing()
 
 
 # ---- stopped, and gone on ----
