@@ -62,8 +62,7 @@ LK_CHECK lk_code lk_http_new(lk_http **ret, lk_err *err);
 void lk_http_free(lk_http *h); /* NULL allowed */
 /* LK_OK means that an answer came, whole, whatever its status. LK_E_NET, LK_E_TIMEOUT, LK_E_LIMIT,
  * LK_E_CANCELED, LK_E_TRUNCATED, LK_E_INVALID (the URL), LK_E_DENIED (a certificate that nobody
- * vouches for) or the sink's code otherwise. The response
- * must be released in either case. */
+ * vouches for) or the sink's code otherwise. The response must be released in either case. */
 LK_CHECK lk_code lk_http_send(lk_http *h, const lk_http_request *rq, lk_http_response *ret,
                               lk_err *err);
 void lk_http_response_release(lk_http_response *r);
