@@ -8,8 +8,10 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/os.h"
+#include "model/onnx_cut.h"
 #include "model/onnx_external.h"
 #include "model/places.h"
+#include "model/tower.h"
 #include "model/trial.h"
 
 typedef struct job {
@@ -20,6 +22,7 @@ typedef struct job {
     lk_staging to;
     const lk_quantize_opts *how;
     lk_quantized done;
+    const char *outputs[2]; /* by lk_tower_kind: where the embedding comes out; NULL: no tower */
     struct {
         bool kept; /* false: nothing names it; weights beside a tower's file are in it now */
         lk_sha256 sha256;
@@ -59,18 +62,54 @@ static lk_code write_file(job *j, size_t i, lk_blob bytes, lk_err *err)
     return code;
 }
 
+/* What the towers in this file need of it: a head that makes classes of an embedding is left out.
+ */
+static lk_code cut_tower(job *j, const char *file, lk_blob model, lk_buf *into, lk_err *err)
+{
+    const lk_card *c = &j->card;
+    const char *const files[] = {[LK_TOWER_IMAGE] = c->image.file, [LK_TOWER_TEXT] = c->text.file};
+    lk_str wanted[2];
+    size_t n = 0;
+    bool whole = false;
+    lk_cut *g = NULL;
+    lk_code code = LK_OK;
+    for (size_t k = 0; !code && k < 2; k++) {
+        if (!is(files[k], file))
+            continue;
+        code =
+            lk_tower_output(&j->from, c, (lk_tower_kind)k, model, &j->arena, &j->outputs[k], err);
+        if (!code)
+            wanted[n++] = lk_str_of(j->outputs[k]);
+    }
+    if (!code)
+        code = lk_cut_new(model, &g, err);
+    if (!code)
+        code = lk_cut_write(g, n, wanted, into, &whole, err);
+    if (!code && whole)
+        lk_buf_put(into, model.p, model.n);
+    lk_cut_free(g);
+    return code ? code : lk_buf_check(into, err);
+}
+
 static lk_code make_tower(job *j, size_t i, lk_err *err)
 {
+    const char *name = j->card.files[i].name;
     lk_card_file f;
-    lk_buf b;
+    lk_buf b, used;
     lk_quantize_report report;
-    lk_code code = lk_onnx_open_file(&j->from, &j->card, j->card.files[i].name, &f, err);
+    lk_code code = lk_onnx_open_file(&j->from, &j->card, name, &f, err);
     if (code)
         return code;
     lk_buf_init(&b, LK_MAX_MODEL_BYTES);
-    code = lk_quantize(f.bytes, j->how, &b, &report, err);
+    lk_buf_init(&used, LK_MAX_MODEL_BYTES);
+    code = cut_tower(j, name, f.bytes, &used, err);
+    if (!code) {
+        lk_blob bytes = {(const unsigned char *)used.p, used.n};
+        code = lk_quantize(bytes, j->how, &b, &report, err);
+    }
+    lk_buf_release(&used);
     if (code)
-        code = lk_err_prefix(err, code, "%s", j->card.files[i].name);
+        code = lk_err_prefix(err, code, "%s", name);
     else
         code = write_file(j, i, (lk_blob){(const unsigned char *)b.p, b.n}, err);
     if (!code) {
@@ -114,17 +153,43 @@ static lk_code make_files(job *j, lk_err *err)
 
 /* ---- the card ---- */
 
-static void put_members(const lk_jval *card, lk_jw *w)
+/* A tower as it was, but for the name of its output, which a head told that is gone now. A name
+ * with a blank in it cannot stand in a card. */
+static void put_tower(const lk_jval *tower, const char *output, lk_jw *w)
+{
+    bool said = output && !strchr(output, ' ');
+    lk_str key;
+    const lk_jval *v;
+    lk_jw_obj(w);
+    for (lk_jiter it = lk_jiter_of(tower); lk_jiter_next(&it, &key, &v);) {
+        if (said && lk_str_is(key, "output"))
+            continue;
+        lk_jw_key_str(w, key);
+        lk_jw_val(w, v);
+    }
+    if (said) {
+        lk_jw_key(w, "output");
+        lk_jw_strz(w, output);
+    }
+    lk_jw_end_obj(w);
+}
+
+static void put_members(const job *j, const lk_jval *card, lk_jw *w)
 {
     static const char *const kept[] = {"version",    "description", "dim",        "driver",
                                        "license",    "licence",     "image",      "text",
                                        "categories", "classes",     "logit_scale"};
     for (size_t i = 0; i < LK_ARRAY_LEN(kept); i++) {
         const lk_jval *v = lk_jval_get(card, kept[i]);
-        if (v) {
-            lk_jw_key(w, kept[i]);
+        if (!v)
+            continue;
+        lk_jw_key(w, kept[i]);
+        if (is(kept[i], "image"))
+            put_tower(v, j->outputs[LK_TOWER_IMAGE], w);
+        else if (is(kept[i], "text"))
+            put_tower(v, j->outputs[LK_TOWER_TEXT], w);
+        else
             lk_jw_val(w, v);
-        }
     }
 }
 
@@ -175,7 +240,7 @@ static lk_code write_card(job *j, lk_str old, lk_err *err)
     lk_jw_obj(&w);
     lk_jw_key(&w, "name");
     lk_jw_strz(&w, j->done.name);
-    put_members(lk_json_root(json), &w);
+    put_members(j, lk_json_root(json), &w);
     put_what_was_done(j, &w);
     put_files(j, &w);
     lk_jw_end_obj(&w);

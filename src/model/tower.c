@@ -121,6 +121,15 @@ static lk_code open_projection(const lk_card_source *from, const lk_card *card, 
     return code;
 }
 
+static lk_code find_output(lk_cut *g, const lk_tower *t, lk_str *ret, lk_err *err)
+{
+    size_t width = t->projection.m ? t->projection.columns : t->dim;
+    if (!t->card->output)
+        return pick_output(g, t->card, t->kind, width, ret, err);
+    *ret = lk_str_of(t->card->output);
+    return LK_OK;
+}
+
 static lk_code open_changed(lk_onnx *runtime, lk_blob model, lk_tower *t, lk_err *err)
 {
     lk_buf b;
@@ -139,14 +148,12 @@ static lk_code open_session(lk_onnx *runtime, lk_blob model, lk_tower *t, lk_err
     lk_cut *g = NULL;
     lk_buf smaller;
     bool whole = true;
-    size_t width = t->projection.m ? t->projection.columns : t->dim;
+    lk_str output = {"", 0};
     lk_buf_init(&smaller, LK_MAX_MODEL_BYTES + (1u << 20));
     lk_code code = lk_cut_new(model, &g, err);
     if (code)
         return code;
-    lk_str output = lk_str_of(t->card->output);
-    if (!t->card->output)
-        code = pick_output(g, t->card, t->kind, width, &output, err);
+    code = find_output(g, t, &output, err);
     if (!code)
         code = lk_cut_write(g, 1, &output, &smaller, &whole, err);
     lk_cut_free(g);
@@ -160,14 +167,39 @@ static lk_code open_session(lk_onnx *runtime, lk_blob model, lk_tower *t, lk_err
     return code;
 }
 
+static lk_tower tower_of(const lk_card *card, lk_tower_kind kind)
+{
+    return (lk_tower){.card = kind == LK_TOWER_IMAGE ? &card->image : &card->text,
+                      .dim = card->dim,
+                      .kind = kind};
+}
+
+lk_code lk_tower_output(const lk_card_source *from, const lk_card *card, lk_tower_kind kind,
+                        lk_blob model, lk_arena *into, const char **ret, lk_err *err)
+{
+    lk_cut *g = NULL;
+    lk_str output = {"", 0};
+    lk_tower t = tower_of(card, kind);
+    lk_code code = t.card->projection ? open_projection(from, card, &t, err) : LK_OK;
+    if (!code)
+        code = lk_cut_new(model, &g, err);
+    if (!code)
+        code = find_output(g, &t, &output, err);
+    if (!code) {
+        *ret = lk_arena_strndup(into, output.p, output.n);
+        code = *ret ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory for a model");
+    }
+    lk_cut_free(g);
+    lk_tower_release(&t);
+    return code;
+}
+
 lk_code lk_tower_open(lk_onnx *runtime, const lk_card_source *from, const lk_card *card,
                       lk_tower_kind kind, const lk_tower_tap *tap, lk_tower *ret, lk_err *err)
 {
     lk_card_file f;
-    *ret = (lk_tower){.card = kind == LK_TOWER_IMAGE ? &card->image : &card->text,
-                      .dim = card->dim,
-                      .kind = kind,
-                      .tap = tap};
+    *ret = tower_of(card, kind);
+    ret->tap = tap;
     lk_code code = ret->card->projection ? open_projection(from, card, ret, err) : LK_OK;
     if (!code)
         code = lk_onnx_open_file(from, card, ret->card->file, &f, err);

@@ -27,9 +27,14 @@ typedef struct lk_tower {
     const lk_tower_tap *tap; /* or NULL */
 } lk_tower;
 
-/* All of *ret is set when this fails, too, and is to be released. The card and the
- * tap (NULL: none) outlive the tower.
- * LK_E_MODEL: a file is not as the card has it, or no output fits. */
+/* The tensor of the tower's file, given as its bytes, that the embedding is made of: the card's, or
+ * the one found. The name is made in *into. LK_E_MODEL: none fits. */
+LK_CHECK lk_code lk_tower_output(const lk_card_source *from, const lk_card *card,
+                                 lk_tower_kind kind, lk_blob model, lk_arena *into,
+                                 const char **ret, lk_err *err);
+
+/* All of *ret is set when this fails, too, and is to be released. The card and the tap (NULL: none)
+ * outlive the tower. LK_E_MODEL: a file is not as the card has it, or no output fits. */
 LK_CHECK lk_code lk_tower_open(lk_onnx *runtime, const lk_card_source *from, const lk_card *card,
                                lk_tower_kind kind, const lk_tower_tap *tap, lk_tower *ret,
                                lk_err *err);

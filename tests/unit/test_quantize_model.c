@@ -98,6 +98,8 @@ static void its_card_has_its_name_and_another_key(void **state)
     read_card(dir, &a, &after, &key[1]);
     assert_string_equal(after.name, "small");
     assert_string_equal(after.image.file, before.image.file);
+    assert_string_equal(after.image.output, "image_embeds");
+    assert_string_equal(after.text.output, "text_embeds");
     assert_int_equal(after.n_files, before.n_files);
     assert_string_not_equal(strchr(key[0], ':'), strchr(key[1], ':'));
     lk_arena_release(&a);
@@ -124,6 +126,8 @@ static void what_cannot_be_is_refused_and_leaves_nothing(void **state)
     refuse(&s, s.both, "a/b", LK_E_INVALID, "no name");
     refuse(&s, s.both, "mini", LK_E_INVALID, "bundled");
     test_source("tests/data/towers/mean", inner);
+    refuse(&s, inner, "nothing", LK_E_UNSUPPORTED, "no product");
+    test_source("tests/data/towers/inner", inner); /* its only product makes classes */
     refuse(&s, inner, "nothing", LK_E_UNSUPPORTED, "no product");
     test_path(s.models, "nothing", left);
     assert_false(lk_os_exists(left));
