@@ -1,6 +1,7 @@
 /* A collection's own categories: what is added gets them, what is stored gets them on request. */
 #include "support.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,6 +197,64 @@ static void stored_pictures_change_when_they_are_relabelled_and_not_before(void 
     lk_json_free(is);
 }
 
+typedef struct bustle {
+    house *h;
+    lk_blob photo;
+    atomic_int wrong;
+} bustle;
+
+/* One thread changes the categories, one relabels, the others add. */
+static void bustle_about(void *ctx, size_t i)
+{
+    static const char *const settings[] = {FRUIT, "", "{\"labels\": [\"dog\", \"cat\", \"boat\"]}"};
+    bustle *b = ctx;
+    for (size_t round = 0; round < 12; round++) {
+        lk_arena a;
+        lk_err err = {0};
+        lk_code code = LK_OK;
+        lk_arena_init(&a, 0);
+        if (i == 0) {
+            code = lk_engine_set_categories(b->h->e, lk_str_of(settings[round % 3]), &err);
+        } else if (i == 1) {
+            lk_relabeled r;
+            code = lk_engine_relabel(b->h->e, (lk_str){"", 0}, 100, &a, &r, &err);
+        } else {
+            char id[48];
+            lk_added out;
+            snprintf(id, sizeof id, "%zu-%zu", i, round);
+            lk_add in = {.bytes = b->photo, .id = lk_str_of(id)};
+            code = lk_engine_add(b->h->e, &in, &a, &out, &err);
+            if (!code && out.record.category.n == 0)
+                code = lk_fail(&err, LK_E_INVALID, "no category");
+        }
+        if (code) {
+            print_message("%s\n", err.text);
+            atomic_fetch_add(&b->wrong, 1);
+        }
+        lk_arena_release(&a);
+    }
+}
+
+static void categories_may_change_while_pictures_are_added_and_relabelled(void **state)
+{
+    house *h = *state;
+    char path[TEST_PATH];
+    unsigned char *p = NULL;
+    bustle b = {.h = h};
+    test_shared(STREET, path);
+    test_ok(lk_os_read_file(path, 0, &p, &b.photo.n, &h->err), &h->err);
+    b.photo.p = p;
+    test_ok(lk_parallel_for(4, 4, 1, bustle_about, &b, &h->err), &h->err);
+    assert_int_equal(atomic_load(&b.wrong), 0);
+    set(h, FRUIT);
+    assert_int_equal(relabel_all(h, 7).seen, 24);
+    assert_int_equal(n_matching(h, "category == \"street\""), 24);
+    lk_verified v;
+    test_ok(lk_engine_verify(h->e, true, false, NULL, NULL, NULL, NULL, &v, &h->err), &h->err);
+    assert_int_equal(v.faults, 0);
+    lk_free(p);
+}
+
 static void the_number_of_a_step_is_bounded(void **state)
 {
     house *h = *state;
@@ -220,6 +279,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(settings_that_are_refused_change_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(
             stored_pictures_change_when_they_are_relabelled_and_not_before, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            categories_may_change_while_pictures_are_added_and_relabelled, setup, teardown),
         cmocka_unit_test_setup_teardown(the_number_of_a_step_is_bounded, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

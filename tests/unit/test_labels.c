@@ -1,6 +1,7 @@
 /* Categories by prompts and by a classifier, over the bundled model and a real ViT of ImageNet. */
 #include "support.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -242,9 +243,9 @@ static void classes_add_up_to_the_labels_that_claim_them(void **state)
     float all[1000], some[3];
     lk_labels *l = NULL;
     lk_err err;
-    lk_model *m = open_model("mini");
     test_dir_make(dir);
     make_classifier(dir, 1000);
+    lk_model *m = open_model("mini");
     snprintf(spec, sizeof spec, "{\"classifier\": \"%s\"}", dir);
     test_ok(make(m, spec, &l, &err), &err);
     assert_int_equal(lk_labels_kind_of(l), LK_LABELS_CLASSIFIER);
@@ -323,18 +324,18 @@ static void a_wrong_map_of_classes_is_refused(void **state)
     };
     char dir[TEST_PATH], spec[TEST_PATH + 200];
     lk_labels *l = NULL;
-    lk_model *text_model = open_model("mini"), *none = NULL;
     lk_model_opts o;
     lk_err err;
     test_dir_make(dir);
     make_classifier(dir, 1000);
+    lk_model *text_model = open_model("mini");
     for (size_t i = 0; i < LK_ARRAY_LEN(bad); i++) {
         snprintf(spec, sizeof spec, "{\"classifier\": \"%s\", %s}", dir, bad[i].more);
         test_code(make(text_model, spec, &l, &err), LK_E_INVALID);
         test_has(err.text, bad[i].says);
     }
     lk_model_opts_default(&o);
-    none = open_model(dir);
+    lk_model *none = open_model(dir);
     test_code(make(none, "{\"labels\": [\"dog\"]}", &l, &err), LK_E_UNSUPPORTED);
     test_ok(lk_labels_new(none, NULL, &o, &l, &err), &err);
     assert_int_equal(lk_labels_kind_of(l), LK_LABELS_NONE);
@@ -347,6 +348,41 @@ static void a_wrong_map_of_classes_is_refused(void **state)
     test_code(lk_model_open(dir, &o, &m, &err), LK_E_MODEL);
     test_has(err.text, "names 999 classes, the model scores 1000");
     test_dir_remove(dir);
+}
+
+/* ---- memory ---- */
+
+typedef struct making {
+    lk_model *m;
+    lk_json *spec;
+} making;
+
+static lk_code make_and_judge(void *ctx, lk_err *err)
+{
+    const making *w = ctx;
+    lk_labels *l = NULL;
+    lk_model_opts o;
+    float v[DIM] = {1}, probs[2];
+    lk_model_opts_default(&o);
+    lk_code code = lk_labels_new(w->m, lk_json_root(w->spec), &o, &l, err);
+    if (!code)
+        code = lk_labels_judge(l, v, NULL, probs, err);
+    lk_labels_unref(l);
+    return code;
+}
+
+static void memory_that_runs_out_anywhere_is_told_and_given_back(void **state)
+{
+    (void)state;
+    lk_err err;
+    making w = {.m = open_model("mini")};
+    test_ok(lk_json_parse(LK_STR("{\"labels\": {\"a\": [\"cat\", \"dog\"], \"b\": \"boat\"}, "
+                                 "\"templates\": [\"{}\", \"a {}\"]}"),
+                          &w.spec, &err),
+            &err);
+    assert_true(test_sweep(TEST_ALLOC, ENOMEM, LK_E_NOMEM, make_and_judge, &w) > 5);
+    lk_json_free(w.spec);
+    lk_model_close(w.m);
 }
 
 static int start(void **state)
@@ -365,6 +401,7 @@ int main(void)
         cmocka_unit_test(classes_add_up_to_the_labels_that_claim_them),
         cmocka_unit_test(a_wrong_specification_is_refused_with_its_member),
         cmocka_unit_test(a_wrong_map_of_classes_is_refused),
+        cmocka_unit_test(memory_that_runs_out_anywhere_is_told_and_given_back),
     };
     return cmocka_run_group_tests(tests, start, NULL);
 }
