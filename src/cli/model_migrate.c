@@ -32,6 +32,9 @@ static void put_text(const lk_migrated *r, lk_buf *b)
                       "\nthe vectors of %s are kept: --rollback goes back to them, --forget-old "
                       "removes them",
                       r->from);
+    if (r->switched)
+        lk_buf_puts(b, "\nrecords keep their categories until `lookalike categories apply` looks "
+                       "at them again");
     else if (r->failed)
         lk_buf_puts(b, "\nremove the pictures that failed, or mend them, and call again");
 }

@@ -343,6 +343,14 @@ static lk_code in_the_way(const lk_spaces *s, lk_err *err)
                          s->other->name);
 }
 
+/* Categories of prompts want a text tower; without it, nothing could be added after the move. */
+static lk_code check_categories(lk_engine *e, lk_space *sp, lk_err *err)
+{
+    bool wants_picture;
+    lk_code code = lk_judge_wants_picture(e, sp, &wants_picture, err);
+    return code ? lk_err_prefix(err, code, "the collection's categories with the new model") : code;
+}
+
 static lk_code find_target(lk_engine *e, const char *asked, lk_space **ret, lk_err *err)
 {
     lk_spaces *s = &e->spaces;
@@ -358,6 +366,8 @@ static lk_code find_target(lk_engine *e, const char *asked, lk_space **ret, lk_e
                              s->now->key);
     if (!code && sp && s->other && strcmp(sp->key, s->other->key) != 0)
         code = in_the_way(s, err);
+    if (!code)
+        code = check_categories(e, sp ? sp : s->other, err);
     if (!code && !s->other) {
         code = add_space(e, sp, err);
         sp = code ? sp : NULL;

@@ -6,7 +6,8 @@
  * old vectors are kept until they are given up, so that going back is the same step the other way;
  * what was added meanwhile is made up for first.
  *
- * What the old model said of a picture (category and confidence in its record) stays. */
+ * What the old model said of a picture (category and confidence in its record) stays, until
+ * lk_engine_relabel looks again. */
 #ifndef LK_ENGINE_MIGRATE_H
 #define LK_ENGINE_MIGRATE_H
 
@@ -43,9 +44,10 @@ typedef struct lk_migrated {
     uint64_t by_shared[LK_MIGRATE_NEAREST + 1]; /* pictures with so many in common */
 } lk_migrated;
 
-/* LK_E_EXISTS: the collection is there already. LK_E_BUSY: another call is at it, or another
- * model's vectors are in the way. LK_E_NOT_FOUND: no such model, or none to go back to.
- * LK_E_CANCELED: goes on with the next call. */
+/* Also the errors of making the collection's categories with the new model. LK_E_EXISTS: the
+ * collection is there already. LK_E_BUSY: another call is at it, or another model's vectors are in
+ * the way. LK_E_NOT_FOUND: no such model, or none to go back to. LK_E_CANCELED: goes on with the
+ * next call. */
 LK_CHECK lk_code lk_engine_migrate(lk_engine *e, const lk_migrate *m, lk_arena *into,
                                    lk_migrated *ret, lk_err *err);
 

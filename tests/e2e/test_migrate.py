@@ -295,3 +295,39 @@ def test_wrong_wishes_are_refused_over_http(start_server, data, models):
     assert post(url, rollback=True).status_code == 202
     assert ended(url)["error"]["code"] == "not_found"
     assert vectors_folders(data) == ["images"]
+
+
+# ---- to a model that has no words ----
+
+@pytest.fixture
+def wordless(tmp_path, assets):
+    """A real ImageNet model, without a text tower."""
+    folder = tmp_path / "vit-tiny"
+    folder.mkdir()
+    shutil.copy(assets / "models" / "vit-tiny" / "vision.onnx", folder)
+    shutil.copy(ROOT / "models" / "cards" / "vit-tiny.json", folder / "model.json")
+    return folder
+
+
+def test_a_model_without_words_is_moved_to_with_a_warning(data, wordless):
+    done = run(data, "model", "migrate", "--to", wordless)
+    assert "finds nothing by words" in done.stdout
+    info = run_json(data, "info")
+    assert info["model"] == "vit-tiny" and info["dim"] == 192 and info["vectors"] == 100
+    assert "no text tower" in run(data, "search", "boat", code=4).stderr
+    some = next(iter(all_ids(data)))
+    assert len(run_json(data, "similar", some, "-n", "5")["results"]) == 5
+    run(data, "model", "migrate", "--rollback")
+    assert_whole(data)
+
+
+def test_categories_that_the_new_model_cannot_make_are_a_reason_to_stay(data, wordless, model):
+    run(data, "categories", "set", "--label", "boat=a boat", "--label", "dog=a dog")
+    refused = run(data, "model", "migrate", "--to", wordless, code=4)
+    assert "categories" in refused.stderr, refused.stderr
+    assert run_json(data, "info")["model"] == "lookalike-mini"
+    assert vectors_folders(data) == ["images"]
+    assert run_json(data, "model", "migrate", "--to", model)["switched"]
+    run(data, "categories", "apply")
+    assert set(run_json(data, "info")["categories"]) <= {"boat", "dog"}
+    assert_whole(data)
