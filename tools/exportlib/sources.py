@@ -54,6 +54,7 @@ class Method(nn.Module):
     def __init__(self, model, name):
         super().__init__()
         self.model, self.name = model, name
+        self.eval()  # the exporter puts back what it finds, into all that is inside
 
     def forward(self, *inputs):
         return getattr(self.model, self.name)(*inputs)
@@ -207,6 +208,7 @@ class FirstOf(nn.Module):
     def __init__(self, model):
         super().__init__()
         self.model = model
+        self.eval()
 
     def forward(self, pixel_values):
         return self.model(pixel_values).last_hidden_state
