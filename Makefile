@@ -20,7 +20,7 @@ define build
 endef
 sanitized = -Dbuildtype=debugoptimized -Db_lundef=false -Dtests=enabled
 
-.PHONY: help run test bench soak asan tsan fuzz tokenizers lint format install clean
+.PHONY: help run test bench soak asan tsan fuzz tokenizers parity lint format install clean
 
 help:
 	@echo 'make run       install what is missing, build, index PHOTOS=DIR, serve on $(LISTEN)'
@@ -30,6 +30,7 @@ help:
 	@echo 'make asan      the unit tests under the address and undefined-behaviour sanitizers'
 	@echo 'make tsan      the unit tests under the thread sanitizer'
 	@echo 'make fuzz      feed damaged input to every parser, SECONDS=60 for each'
+	@echo 'make parity    compare embeddings with PyTorch, bytes to vectors (5 GB of tools; half an hour)'
 	@echo 'make tokenizers  compare the tokenizers with those that others use, on 12,000 texts'
 	@echo 'make lint      check format, includes and the usual mistakes'
 	@echo 'make format    put the C files into the format that lint checks'
@@ -81,6 +82,11 @@ tokenizers:
 	@tools/setup test
 	$(call build,$(BUILD),-Dwerror=$(WERROR) -Dtests=enabled)
 	@.deps/tokenizers/bin/python tests/tokenizers/compare --build '$(BUILD)'
+
+parity:
+	@tools/setup export
+	$(call build,$(BUILD),-Dwerror=$(WERROR))
+	@.deps/export/bin/python tools/parity '$(BUILD)'
 
 lint:
 	@tools/setup lint
