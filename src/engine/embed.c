@@ -58,7 +58,7 @@ static lk_code run_image(void *ctx, float *ret, lk_err *err)
 static lk_code run_file(void *ctx, float *ret, lk_err *err)
 {
     const run *r = ctx;
-    lk_image_limits limits = lk_engine_limits(r->e);
+    lk_image_limits limits = lk_engine_decoding(r->e, r->model);
     lk_picture pic = {0};
     lk_code code = lk_picture_decode(r->bytes, &limits, false, &pic, err);
     if (!code)

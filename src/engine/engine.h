@@ -55,6 +55,7 @@ typedef struct lk_engine_opts {
     uint64_t batch_wait_ms; /* how long a run of the model may wait for others to share it */
     int64_t max_pixels;
     uint64_t max_image_bytes;
+    bool fast_decode;           /* large JPEGs smaller before they are embedded */
     uint64_t embed_cache_bytes; /* embeddings kept in memory; 0: none */
     uint64_t embed_cache_ms;    /* and for how long; 0: as long as there is room */
     double canary_min;          /* cosines of a canary under this are a drift */

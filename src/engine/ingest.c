@@ -225,8 +225,8 @@ static lk_code write_doc(const lk_engine *e, const lk_add *add, const naming *nm
         const char *key;
         uint64_t v;
     } sizes[] = {{"bytes", add->bytes.n},
-                 {"width", pic->image.width},
-                 {"height", pic->image.height},
+                 {"width", pic->width},
+                 {"height", pic->height},
                  {"frames", pic->header.frames}};
     for (size_t i = 0; i < LK_ARRAY_LEN(sizes); i++) {
         lk_jw_key(&w, sizes[i].key);
@@ -364,6 +364,7 @@ static lk_code add_new(lk_engine *e, lk_space *sp, const lk_add *add, naming *nm
                        lk_added *ret, lk_err *err)
 {
     lk_image_limits limits = lk_engine_limits(e);
+    lk_model *m = NULL;
     lk_picture pic = {0};
     looks l = {.e = e, .im = &pic.image};
     insight in = {0};
@@ -372,7 +373,11 @@ static lk_code add_new(lk_engine *e, lk_space *sp, const lk_add *add, naming *nm
     lk_wait_group_init(&l.done);
     lk_buf_init(&l.thumb, 16u << 20);
     lk_buf_init(&doc, LK_MAX_RECORD_BYTES);
-    lk_code code = lk_picture_decode(add->bytes, &limits, e->opts.keep_gps, &pic, err);
+    lk_code code = lk_space_model(e, sp, &m, err);
+    if (!code && !e->spaces.both) /* two models may want two sizes */
+        limits = lk_engine_decoding(e, m);
+    if (!code)
+        code = lk_picture_decode(add->bytes, &limits, e->opts.keep_gps, &pic, err);
     if (!code)
         code = understand(e, sp, &nm->sha, &pic.image, into, &l, &in, err);
     nm->now_ms = lk_wall_ms();

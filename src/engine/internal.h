@@ -109,6 +109,9 @@ LK_CHECK lk_code lk_thumb_make(const lk_engine *e, const lk_image *im, lk_thumb 
                                lk_err *err);
 
 lk_image_limits lk_engine_limits(const lk_engine *e);
+/* The same, for a picture that the model is to see: with --fast-decode a large JPEG comes smaller.
+ */
+lk_image_limits lk_engine_decoding(const lk_engine *e, const lk_model *m);
 lk_model_opts lk_engine_model_opts(const lk_engine_opts *o, const char *models_dir);
 
 /* Picture i of the demonstration gallery's lk_demo_count(); release it. */

@@ -74,7 +74,7 @@ static void count(fill *f, bool made, lk_str failed, const char *why)
 
 static lk_code embed(const fill *f, const lk_record_row *row, float *ret, lk_err *err)
 {
-    lk_image_limits limits = lk_engine_limits(f->e);
+    lk_image_limits limits = lk_engine_decoding(f->e, f->model);
     lk_picture pic = {0};
     lk_buf file;
     float norm = 0;

@@ -106,6 +106,14 @@ const lk_opt lk_engine_opt_table[] = {
      .max = 4294967296.0,
      .env = "LOOKALIKE_MAX_IMAGE_BYTES",
      .help = "refuse picture files larger than this"},
+    {.name = "fast-decode",
+     .type = LK_OPT_BOOL,
+     .offset = AT(fast_decode),
+     .dflt = "false",
+     .env = "LOOKALIKE_FAST_DECODE",
+     .help =
+         "decode a JPEG at a half, a quarter or an eighth where twice the model's size is left: "
+         "quicker, and the embedding comes near that of the exact way"},
     {.name = "embed-cache",
      .type = LK_OPT_BYTES,
      .offset = AT(embed_cache_bytes),
@@ -160,6 +168,18 @@ lk_image_limits lk_engine_limits(const lk_engine *e)
     lk_image_limits l = lk_image_limits_default();
     l.max_pixels = (uint64_t)e->opts.max_pixels;
     l.max_bytes = e->opts.max_image_bytes;
+    return l;
+}
+
+lk_image_limits lk_engine_decoding(const lk_engine *e, const lk_model *m)
+{
+    enum { THUMB_SIDE = 240 }; /* of a list's thumbnail, 320 x 240 */
+    lk_image_limits l = lk_engine_limits(e);
+    /* Twice what the model resizes to: what is left to do by the exact filter decides how near the
+     * result comes (docs/MODELS.md). */
+    unsigned enough = 2 * lk_model_info_of(m)->side;
+    if (e->opts.fast_decode && enough > 0)
+        l.enough_side = enough > THUMB_SIDE ? enough : THUMB_SIDE;
     return l;
 }
 

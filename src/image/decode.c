@@ -161,6 +161,19 @@ static void read_exif(lk_vips *v, lk_blob bytes, bool want_gps, lk_picture *p)
         p->header.orientation = p->exif.orientation;
 }
 
+/* By how much the decoder may shrink the picture: its transform of 8 x 8 blocks gives 4 x 4, 2 x 2
+ * or 1 x 1 just as well, which saves most of the work on a photograph that is about to be resized.
+ */
+static unsigned shrink_of(const lk_image_header *h, const lk_image_limits *limits)
+{
+    unsigned factor = 1, side = h->width < h->height ? h->width : h->height;
+    if (!limits || !limits->enough_side || h->format != LK_IMG_JPEG)
+        return 1;
+    while (factor < 8 && side / (factor * 2) >= limits->enough_side)
+        factor *= 2;
+    return factor;
+}
+
 lk_code lk_picture_decode(lk_blob bytes, const lk_image_limits *limits, bool want_gps,
                           lk_picture *ret, lk_err *err)
 {
@@ -173,9 +186,17 @@ lk_code lk_picture_decode(lk_blob bytes, const lk_image_limits *limits, bool wan
         return code;
     read_exif(v, bytes, want_gps, &p);
     bool swaps = p.header.orientation >= 5;
+    unsigned factor = shrink_of(&p.header, limits);
+    p.width = swaps ? p.header.height : p.header.width;
+    p.height = swaps ? p.header.width : p.header.height;
     take_budget(memory);
-    code = lk_image_new(&p.image, swaps ? p.header.height : p.header.width,
-                        swaps ? p.header.width : p.header.height, err);
+    if (factor > 1)
+        code = lk_vips_shrink(v, bytes, factor, err);
+    if (!code) {
+        lk_vips_info now = lk_vips_info_of(v);
+        code = lk_image_new(&p.image, swaps ? now.height : now.width,
+                            swaps ? now.width : now.height, err);
+    }
     if (!code) {
         lk_canvas_init(&canvas, &p.image, p.header.orientation);
         code = lk_vips_rows(v, &canvas, err);

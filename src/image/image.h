@@ -44,6 +44,9 @@ typedef struct lk_image_limits {
     uint64_t max_pixels; /* width x height of the header; default 100,000,000 */
     uint64_t max_bytes;  /* of the file; default 64 MiB */
     uint64_t max_memory; /* that decoding may need at its peak, pixels included; default 480 MiB */
+    /* A JPEG's decoder may give a half, a quarter or an eighth of the picture, as long as its short
+     * side is not under this. 0, the default: the picture itself. */
+    unsigned enough_side;
 } lk_image_limits;
 
 lk_image_limits lk_image_limits_default(void);
@@ -82,7 +85,8 @@ typedef struct lk_exif {
 
 typedef struct lk_picture {
     lk_image_header header;
-    lk_image image; /* upright; its width and height are those of a viewer */
+    unsigned width, height; /* upright, as a viewer has it */
+    lk_image image;         /* upright; of that size unless enough_side made it smaller */
     lk_exif exif;
 } lk_picture;
 

@@ -128,6 +128,23 @@ lk_code lk_vips_open(lk_blob bytes, lk_image_format format, lk_vips **ret, lk_er
     return LK_OK;
 }
 
+lk_code lk_vips_shrink(lk_vips *v, lk_blob bytes, unsigned factor, lk_err *err)
+{
+    VipsImage *im = NULL;
+    void *p;
+    memcpy(&p, &bytes.p, sizeof p);
+    int failed = vips_jpegload_buffer(p, bytes.n, &im, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on",
+                                      VIPS_FAIL_ON_TRUNCATED, "shrink", (int)factor, NULL);
+    vips_error_clear();
+    if (failed)
+        return lk_fail(err, LK_E_CORRUPT, "the picture's pixels are damaged");
+    g_object_unref(v->im);
+    v->im = im;
+    v->info.width = (unsigned)vips_image_get_width(im);
+    v->info.height = (unsigned)vips_image_get_height(im);
+    return LK_OK;
+}
+
 void lk_vips_close(lk_vips *v)
 {
     if (!v)

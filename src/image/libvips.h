@@ -26,6 +26,9 @@ void lk_vips_stop(void);
 LK_CHECK lk_code lk_vips_open(lk_blob bytes, lk_image_format format, lk_vips **ret, lk_err *err);
 void lk_vips_close(lk_vips *v); /* NULL allowed */
 lk_vips_info lk_vips_info_of(const lk_vips *v);
+/* Have a JPEG decoded at 1/factor of its size (2, 4 or 8, sides rounded down); the info has the new
+ * size. Before the rows. */
+LK_CHECK lk_code lk_vips_shrink(lk_vips *v, lk_blob bytes, unsigned factor, lk_err *err);
 /* Both live as long as the handle; empty and NULL when absent. */
 lk_blob lk_vips_exif(const lk_vips *v);
 const char *lk_vips_exif_comment(lk_vips *v);

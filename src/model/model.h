@@ -54,6 +54,7 @@ typedef struct lk_model_info {
     const char *describe;       /* one sentence or "" */
     size_t dim;
     bool has_image, has_text;
+    unsigned side;   /* short side that a picture is brought to; 0: not known */
     size_t n_labels; /* zero-shot categories; 0: the card has none */
     const char *const *labels;
     double logit_scale; /* of a softmax over cosines to texts */

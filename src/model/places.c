@@ -54,6 +54,7 @@ lk_code lk_model_info_of_card(const lk_card *c, lk_arena *into, lk_model_info *r
                            .describe = c->describe,
                            .dim = c->dim,
                            .has_image = c->has_image,
+                           .side = c->short_side,
                            .has_text = c->has_text,
                            .logit_scale = c->logit_scale};
     return lk_card_key(c, into, &ret->key, err);
