@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/os.h"
 #include "engine/internal.h"
+#include "model/trial.h"
 
 #define PAGE 64 /* records at a time */
 
@@ -351,14 +352,27 @@ static lk_code check_categories(lk_engine *e, lk_space *sp, lk_err *err)
     return code ? lk_err_prefix(err, code, "the collection's categories with the new model") : code;
 }
 
-static lk_code find_target(lk_engine *e, const char *asked, lk_space **ret, lk_err *err)
+/* A graph that makes the runtime crash would take the caller down with it. */
+static lk_code check_known(const lk_engine *e, const char *name, lk_err *err)
 {
+    lk_model_opts mo = lk_engine_model_opts(&e->opts, e->models_dir);
+    lk_code code = lk_model_known(name, &mo, err);
+    if (code && err)
+        snprintf(err->field, sizeof err->field, "to");
+    return code;
+}
+
+static lk_code find_target(lk_engine *e, const lk_migrate *m, lk_space **ret, lk_err *err)
+{
+    const char *asked = m->to;
     lk_spaces *s = &e->spaces;
     char folder[LK_SPACE_FOLDER];
     lk_space *sp = NULL;
     if (!asked && (!s->other || s->filling))
         return lk_fail_field(err, LK_E_NOT_FOUND, "to", "there is no earlier model to go back to");
-    lk_code code = asked ? lk_space_new_folder(e, folder, err) : LK_OK;
+    lk_code code = asked && m->known_only ? check_known(e, asked, err) : LK_OK;
+    if (!code && asked)
+        code = lk_space_new_folder(e, folder, err);
     if (!code && asked)
         code = lk_space_make(e, asked, folder, &sp, err);
     if (!code && sp && strcmp(sp->key, s->now->key) == 0)
@@ -456,7 +470,7 @@ static lk_code migrate(lk_engine *e, const lk_migrate *m, lk_arena *into, lk_mig
                        lk_err *err)
 {
     fill f = {.e = e, .m = m};
-    lk_code code = find_target(e, m->to, &f.to, err);
+    lk_code code = find_target(e, m, &f.to, err);
     if (!code)
         code = lk_space_model(e, f.to, &f.model, err);
     if (!code)

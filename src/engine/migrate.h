@@ -19,6 +19,7 @@
 
 typedef struct lk_migrate {
     const char *to;    /* a model's name or folder; NULL: back to the one that is kept */
+    bool known_only;   /* LK_E_MODEL for a model that has never run here (model/trial.h) */
     bool hold;         /* make the vectors and compare, but do not change over */
     size_t sample;     /* pictures whose neighbours are compared, at most LK_MAX_MIGRATE_SAMPLE */
     unsigned threads;  /* 0: one a processor */

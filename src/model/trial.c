@@ -250,29 +250,22 @@ static lk_code read_card(const char *name, const lk_model_opts *opts, lk_arena *
     return code;
 }
 
-static lk_code try_it(const char *name, const lk_model_opts *opts, uint64_t bytes,
-                      const lk_cancel *cancel, lk_err *err)
-{
-    lk_buf out;
-    trial t = {name, opts};
-    const lk_trial_limits limits = lk_trial_limits_of(bytes);
-    lk_buf_init(&out, 0);
-    lk_code code = lk_trial_run(run_it, &t, &limits, cancel, &out, err);
-    lk_buf_release(&out);
-    return code;
-}
-
 lk_code lk_model_try(const char *name, const lk_model_opts *opts, const lk_cancel *cancel,
                      lk_err *err)
 {
     lk_arena a;
     lk_card card;
+    lk_buf out;
     bool bundled;
     uint64_t bytes;
+    trial t = {name, opts};
     lk_arena_init(&a, 0);
+    lk_buf_init(&out, 0);
     lk_code code = read_card(name, opts, &a, &bundled, &card, &bytes, err);
+    const lk_trial_limits limits = lk_trial_limits_of(bytes);
     if (!code)
-        code = try_it(name, opts, bytes, cancel, err);
+        code = lk_trial_run(run_it, &t, &limits, cancel, &out, err);
+    lk_buf_release(&out);
     lk_arena_release(&a);
     return code;
 }
@@ -288,8 +281,7 @@ static bool has_run(const char *name, const lk_model_opts *opts, const lk_card *
     return has;
 }
 
-lk_code lk_model_vet(const char *name, const lk_model_opts *opts, const lk_cancel *cancel,
-                     lk_err *err)
+lk_code lk_model_known(const char *name, const lk_model_opts *opts, lk_err *err)
 {
     lk_arena a;
     lk_card card;
@@ -299,7 +291,17 @@ lk_code lk_model_vet(const char *name, const lk_model_opts *opts, const lk_cance
     lk_code code = read_card(name, opts, &a, &bundled, &card, &bytes, err);
     bool has_graph = !code && !bundled && card.n_files > 0; /* else a service runs it */
     if (has_graph && !has_run(name, opts, &card, &a))
-        code = try_it(name, opts, bytes, cancel, err);
+        code = lk_fail_field(err, LK_E_MODEL, "model",
+                             "the model %.100s has never run here: \"lookalike model check %.60s\" "
+                             "tries it",
+                             name, name);
     lk_arena_release(&a);
     return code;
+}
+
+lk_code lk_model_vet(const char *name, const lk_model_opts *opts, const lk_cancel *cancel,
+                     lk_err *err)
+{
+    lk_code code = lk_model_known(name, opts, err);
+    return code == LK_E_MODEL ? lk_model_try(name, opts, cancel, err) : code;
 }

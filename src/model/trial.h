@@ -37,8 +37,10 @@ lk_trial_limits lk_trial_limits_of(uint64_t model_bytes);
 LK_CHECK lk_code lk_model_try(const char *name, const lk_model_opts *opts, const lk_cancel *cancel,
                               lk_err *err);
 
-/* The same, for a model that is neither part of this program nor has a canary of these very files:
- * what has run once, runs. */
+/* Has it run here? What is part of this program, has a canary of these very files, or has no graph
+ * of its own (a service runs it) may be opened without a trial; LK_E_MODEL for any other. */
+LK_CHECK lk_code lk_model_known(const char *name, const lk_model_opts *opts, lk_err *err);
+/* A trial, unless it is known. */
 LK_CHECK lk_code lk_model_vet(const char *name, const lk_model_opts *opts, const lk_cancel *cancel,
                               lk_err *err);
 

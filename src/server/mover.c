@@ -56,6 +56,7 @@ static void run(void *ctx)
     lk_err err = {0};
     lk_migrated r = {0};
     const lk_migrate job = {.to = m->to,
+                            .known_only = true,
                             .hold = m->hold,
                             .sample = m->sample,
                             .see = see_fault,

@@ -208,7 +208,7 @@ def post(url, **body):
 
 @pytest.fixture
 def models(tmp_path):
-    make_model(tmp_path / "models" / "crop", "crop")
+    run(tmp_path, "model", "check", make_model(tmp_path / "models" / "crop", "crop"))
     return tmp_path / "models"
 
 
@@ -290,6 +290,10 @@ def test_wrong_wishes_are_refused_over_http(start_server, data, models):
     assert_error(requests.delete(f"{url}/v1/migration", timeout=20), 404)
     assert_error(requests.delete(f"{url}/v1/migration?vectors=old", timeout=20), 404)
     assert_error(requests.delete(f"{url}/v1/migration?vectors=all", timeout=20), 400)
+    make_model(models / "untried", "untried")
+    assert post(url, to="untried").status_code == 202
+    error = ended(url)["error"]
+    assert error["code"] == "model" and "lookalike model check untried" in error["message"]
     assert post(url, to="nowhere").status_code == 202
     assert ended(url)["error"]["code"] == "not_found"
     assert post(url, rollback=True).status_code == 202
