@@ -29,8 +29,8 @@ static void sift_up(lk_near *h, size_t i)
     h[i] = moved;
 }
 
-static float score_of(const lk_kern *kern, const lk_rows *rows, uint32_t slot, const float *query,
-                      float query_norm2, lk_score score)
+float lk_flat_score(const lk_kern *kern, const lk_rows *rows, uint32_t slot, const float *query,
+                    float query_norm2, lk_score score)
 {
     const void *row = lk_rows_at(rows, slot);
     float dot = lk_row_dot(kern, rows->elem, query, row, rows->dim);
@@ -48,7 +48,7 @@ size_t lk_flat_search(const lk_kern *kern, const lk_rows *rows, const lk_bitmap 
     float norm2 = kern->dot_f32(query, query, rows->dim);
     for (size_t i = lk_bitmap_next(which, 0); k > 0 && i != LK_BITMAP_NONE;
          i = lk_bitmap_next(which, i + 1)) {
-        lk_near hit = {(uint32_t)i, score_of(kern, rows, (uint32_t)i, query, norm2, score)};
+        lk_near hit = {(uint32_t)i, lk_flat_score(kern, rows, (uint32_t)i, query, norm2, score)};
         if (n < k) {
             ret_hits[n] = hit;
             sift_up(ret_hits, n++);

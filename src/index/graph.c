@@ -1,10 +1,14 @@
 /* Making the graph: inserting, pruning, leading links around what is gone. */
 #include "index/graph.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define ALPHA 1.2f
+#define ALPHA 1.3f
 #define MAX_CANDIDATES 512
+#define ROOM 4 /* a fourth of a row is left for links back, or each of them would prune */
+#define SCORE_BLOCK 64
 #define BLOCK 8 /* kept slots compared at a time: most candidates fall to the first few */
 
 lk_code lk_graph_init(lk_graph *g, const lk_codes *codes, size_t degree, size_t ef_construction,
@@ -85,57 +89,88 @@ static int nearest_first(const void *a, const void *b)
     return x->slot < y->slot ? -1 : x->slot > y->slot;
 }
 
-/* Does a kept slot stand between the candidate and what the links are for, `away` from it? */
-static bool is_hidden(const lk_graph *g, lk_walk *w, uint32_t candidate, float away,
-                      const uint32_t *kept, size_t n_kept)
+/* Nearest first, each once, without `slot` itself; returns how many are worth a look. */
+static size_t in_order(lk_near *near, size_t n, uint32_t slot)
 {
-    lk_code_query q;
-    float scores[BLOCK];
-    float norm2 = lk_codes_terms(g->codes, candidate)->norm2;
-    lk_codes_query_slot(g->codes, candidate, w->q, &q);
-    for (size_t from = 0; from < n_kept; from += BLOCK) {
-        size_t n = n_kept - from < BLOCK ? n_kept - from : BLOCK;
-        lk_codes_score(g->codes, &q, kept + from, n, scores);
-        for (size_t i = 0; i < n; i++)
-            if (g->alpha * (norm2 - 2 * scores[i]) < away)
-                return true;
-    }
-    return false;
-}
-
-/* Keep at most `degree` of near[n], which is put in order, whose scores are for `slot`; returns how
- * many stand in front. Uses w->q. */
-static size_t prune(const lk_graph *g, lk_walk *w, uint32_t slot, lk_near *near, size_t n)
-{
-    uint32_t kept[LK_GRAPH_MAX_DEGREE];
-    size_t n_kept = 0;
-    float norm2 = lk_codes_terms(g->codes, slot)->norm2;
+    size_t m = 0;
     if (n) /* else there may be no array */
         qsort(near, n, sizeof *near, nearest_first);
-    n = n < MAX_CANDIDATES ? n : MAX_CANDIDATES;
-    for (size_t i = 0; i < n && n_kept < g->degree; i++) {
-        uint32_t at = near[i].slot;
-        if (at == slot || (i && near[i - 1].slot == at))
-            continue;
-        if (is_hidden(g, w, at, norm2 - 2 * near[i].score, kept, n_kept))
-            continue;
-        near[n_kept] = near[i];
-        kept[n_kept++] = at;
+    for (size_t i = 0; i < n; i++)
+        if (near[i].slot != slot && (m == 0 || near[m - 1].slot != near[i].slot))
+            near[m++] = near[i];
+    return m < MAX_CANDIDATES ? m : MAX_CANDIDATES;
+}
+
+/* By what factor the candidate is nearer to a kept slot than to what the links are for, `away` from
+ * it: the first factor above `enough`, or the largest. Uses w->q. */
+static float hidden_by(const lk_graph *g, lk_walk *w, uint32_t candidate, float away, float enough,
+                       const uint32_t *kept, size_t n_kept)
+{
+    lk_code_query q;
+    float scores[BLOCK], most = 0;
+    float norm2 = lk_codes_terms(g->codes, candidate)->norm2;
+    lk_codes_query_slot(g->codes, candidate, w->q, &q);
+    for (size_t from = 0; from < n_kept && most <= enough; from += BLOCK) {
+        size_t n = n_kept - from < BLOCK ? n_kept - from : BLOCK;
+        lk_codes_score(g->codes, &q, kept + from, n, scores);
+        for (size_t i = 0; i < n; i++) {
+            float between = norm2 - 2 * scores[i];
+            float factor = between > 0 ? away / between : away > 0 ? INFINITY : 1;
+            most = factor > most ? factor : most;
+        }
     }
+    return most;
+}
+
+/* Keep the best of near[n], which is put in order, whose scores are for `slot`; returns how many
+ * stand in front. What no kept slot hides comes first, however far; then what alpha spares. The
+ * other way round the near ones of a dense place would take every link. */
+static size_t prune(const lk_graph *g, lk_walk *w, uint32_t slot, lk_near *near, size_t n)
+{
+    lk_near kept[LK_GRAPH_MAX_DEGREE], spare[MAX_CANDIDATES];
+    uint32_t slots[LK_GRAPH_MAX_DEGREE];
+    size_t n_kept = 0, n_spare = 0, most = g->degree - g->degree / ROOM;
+    float norm2 = lk_codes_terms(g->codes, slot)->norm2;
+    n = in_order(near, n, slot);
+    for (size_t i = 0; i < n && n_kept < most; i++) {
+        float away = norm2 - 2 * near[i].score;
+        float factor = hidden_by(g, w, near[i].slot, away, g->alpha, slots, n_kept);
+        if (factor <= 1) {
+            slots[n_kept] = near[i].slot;
+            kept[n_kept++] = near[i];
+        } else if (factor <= g->alpha) {
+            spare[n_spare++] = near[i];
+        }
+    }
+    for (size_t i = 0; i < n_spare && n_kept < most; i++) {
+        float away = norm2 - 2 * spare[i].score;
+        if (hidden_by(g, w, spare[i].slot, away, g->alpha, slots, n_kept) <= g->alpha) {
+            slots[n_kept] = spare[i].slot;
+            kept[n_kept++] = spare[i];
+        }
+    }
+    for (size_t i = 0; i < n_kept; i++)
+        near[i] = kept[i];
     return n_kept;
 }
 
 /* ---- inserting ---- */
 
-static void score_links(const lk_graph *g, lk_walk *w, uint32_t slot, const uint32_t *links,
-                        size_t n, lk_near *ret)
+/* Score near[n], of which the slots are set, for `slot`. Uses w->q. */
+static void score_near(const lk_graph *g, lk_walk *w, uint32_t slot, lk_near *near, size_t n)
 {
     lk_code_query q;
-    float scores[LK_GRAPH_MAX_DEGREE + 1];
+    float scores[SCORE_BLOCK];
+    uint32_t slots[SCORE_BLOCK];
     lk_codes_query_slot(g->codes, slot, w->q, &q);
-    lk_codes_score(g->codes, &q, links, n, scores);
-    for (size_t i = 0; i < n; i++)
-        ret[i] = (lk_near){links[i], scores[i]};
+    for (size_t from = 0; from < n; from += SCORE_BLOCK) {
+        size_t m = n - from < SCORE_BLOCK ? n - from : SCORE_BLOCK;
+        for (size_t i = 0; i < m; i++)
+            slots[i] = near[from + i].slot;
+        lk_codes_score(g->codes, &q, slots, m, scores);
+        for (size_t i = 0; i < m; i++)
+            near[from + i].score = scores[i];
+    }
 }
 
 static void link_back(lk_graph *g, lk_walk *w, uint32_t from, uint32_t to)
@@ -150,7 +185,9 @@ static void link_back(lk_graph *g, lk_walk *w, uint32_t from, uint32_t to)
         atomic_store_explicit(&row_of(g, from)[n], to + 1, memory_order_release);
     } else if (i == n) {
         links[n++] = to;
-        score_links(g, w, from, links, n, near);
+        for (i = 0; i < n; i++)
+            near[i].slot = links[i];
+        score_near(g, w, from, near, n);
         write_row(g, from, near, prune(g, w, from, near, n));
     }
     unlock_row(g, from);
@@ -177,8 +214,10 @@ static bool add_links(lk_graph *g, lk_walk *w, uint32_t slot)
     if (n && !lk_grow(&p, &w->cap_history, w->n_history + n, sizeof *w->history))
         return false;
     w->history = p;
+    for (size_t i = 0; i < n; i++)
+        w->history[w->n_history + i].slot = links[i];
     if (n)
-        score_links(g, w, slot, links, n, w->history + w->n_history);
+        score_near(g, w, slot, w->history + w->n_history, n);
     w->n_history += n;
     return true;
 }
@@ -200,4 +239,43 @@ lk_code lk_graph_insert(lk_graph *g, lk_walk *w, uint32_t slot, const float *vec
     for (size_t i = 0; i < n; i++)
         link_back(g, w, w->history[i].slot, slot);
     return w->failed ? lk_fail(err, LK_E_NOMEM, "no memory to index a vector") : LK_OK;
+}
+
+/* ---- leading links around what is gone ---- */
+
+/* The links of the dead stand in for them (Singh et al. 2021, "FreshDiskANN"). */
+lk_code lk_graph_detach(lk_graph *g, lk_walk *w, uint32_t slot, const lk_bitmap *dead, lk_err *err)
+{
+    uint32_t links[LK_GRAPH_MAX_DEGREE], beyond[LK_GRAPH_MAX_DEGREE];
+    lock_row(g, slot);
+    size_t n = lk_graph_links(g, slot, links), n_live = 0, n_near = 0;
+    for (size_t i = 0; i < n; i++)
+        n_live += !lk_bitmap_get(dead, links[i]);
+    void *p = w->history;
+    bool ok = n_live == n || lk_grow(&p, &w->cap_history, n * (g->degree + 1), sizeof *w->history);
+    w->history = p;
+    for (size_t i = 0; ok && n_live < n && i < n; i++) {
+        size_t m = 1;
+        const uint32_t *from = &links[i];
+        if (lk_bitmap_get(dead, links[i])) {
+            m = lk_graph_links(g, links[i], beyond);
+            from = beyond;
+        }
+        for (size_t j = 0; j < m; j++)
+            if (from[j] != slot && !lk_bitmap_get(dead, from[j]))
+                w->history[n_near++].slot = from[j];
+    }
+    if (ok && n_live < n) {
+        score_near(g, w, slot, w->history, n_near);
+        write_row(g, slot, w->history, prune(g, w, slot, w->history, n_near));
+    }
+    unlock_row(g, slot);
+    return ok ? LK_OK : lk_fail(err, LK_E_NOMEM, "no memory to mend an index");
+}
+
+void lk_graph_forget(lk_graph *g, uint32_t slot)
+{
+    lock_row(g, slot);
+    write_row(g, slot, NULL, 0);
+    unlock_row(g, slot);
 }

@@ -60,8 +60,8 @@ static void score_seen(const lk_graph *g, lk_walk *w)
     lk_walk_score(w, g->codes);
     size_t ahead = 0;
     for (size_t i = w->next; i < w->n_pool && ahead < 2; i++)
-        if (!(w->pool[i].slot & LK_WALK_EXPANDED)) {
-            fetch_links(g, w->pool[i].slot);
+        if (!(w->slots[i] & LK_WALK_EXPANDED)) {
+            fetch_links(g, w->slots[i]);
             ahead++;
         }
 }
@@ -75,17 +75,17 @@ static void start(const lk_graph *g, const lk_pivots *p, lk_walk *w)
     fetch_seen(g, w);
     score_seen(g, w);
     for (size_t i = 0; i < w->n_pool; i++) /* the others are so far that they are not met again */
-        lk_visited_add(&w->visited, w->pool[i].slot);
+        lk_visited_add(&w->visited, w->slots[i]);
 }
 
 /* The best slot not yet expanded, which it then is; false: there is none. */
 static bool take_next(lk_walk *w, uint32_t *ret)
 {
-    while (w->next < w->n_pool && (w->pool[w->next].slot & LK_WALK_EXPANDED))
+    while (w->next < w->n_pool && (w->slots[w->next] & LK_WALK_EXPANDED))
         w->next++;
     if (w->next == w->n_pool)
         return false;
-    *ret = w->pool[w->next].slot;
+    *ret = w->slots[w->next];
     w->n_steps++;
     if (w->keep_history) {
         void *p = w->history;
@@ -94,9 +94,9 @@ static bool take_next(lk_walk *w, uint32_t *ret)
             return false;
         }
         w->history = p;
-        w->history[w->n_history++] = w->pool[w->next];
+        w->history[w->n_history++] = (lk_near){*ret, w->scores[w->next]};
     }
-    w->pool[w->next++].slot |= LK_WALK_EXPANDED;
+    w->slots[w->next++] |= LK_WALK_EXPANDED;
     return true;
 }
 
@@ -106,8 +106,7 @@ static bool gather(const lk_graph *g, lk_walk *w)
     if (w->failed || !take_next(w, &slot) || !make_room(w, g->degree))
         return false;
     size_t n = lk_graph_links(g, slot, links);
-    for (size_t i = 0; i < n; i++)
-        see(w, links[i]);
+    w->n_seen = lk_visited_add_all(&w->visited, links, n, w->seen);
     fetch_seen(g, w);
     return true;
 }
@@ -115,7 +114,19 @@ static bool gather(const lk_graph *g, lk_walk *w)
 static void finish(lk_walk *w)
 {
     for (size_t i = 0; i < w->n_pool; i++)
-        w->pool[i].slot &= ~LK_WALK_EXPANDED;
+        w->slots[i] &= ~LK_WALK_EXPANDED;
+}
+
+/* False: the walk is at its end. */
+static bool step(const lk_graph *g, lk_walk *w)
+{
+    if (w->gathered) {
+        score_seen(g, w);
+        w->gathered = false;
+        return true;
+    }
+    w->gathered = gather(g, w);
+    return w->gathered;
 }
 
 static lk_pivots *hold_pivots(const lk_graph *g)
@@ -135,14 +146,16 @@ static void walk_together(const lk_graph *g, const lk_pivots *p, lk_walk *const 
     size_t n_going = n;
     for (size_t i = 0; i < n; i++)
         start(g, p, going[i] = walks[i]);
+    /* While one gathers its neighbour scores, so that what is asked of the memory comes in small
+     * portions, each long before it is read. */
+    for (size_t i = 1; i < n; i += 2)
+        going[i]->gathered = gather(g, going[i]);
     while (n_going) {
         size_t kept = 0;
         for (size_t i = 0; i < n_going; i++)
-            if (gather(g, going[i]))
+            if (step(g, going[i]))
                 going[kept++] = going[i];
         n_going = kept;
-        for (size_t i = 0; i < n_going; i++)
-            score_seen(g, going[i]);
     }
     for (size_t i = 0; i < n; i++)
         finish(walks[i]);

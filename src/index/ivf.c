@@ -213,7 +213,7 @@ static size_t read_block(reading *r, uint32_t *ret)
 static bool in_pool(const lk_walk *w, uint32_t slot)
 {
     size_t i = 0;
-    while (i < w->n_pool && w->pool[i].slot != slot)
+    while (i < w->n_pool && w->slots[i] != slot)
         i++;
     return i < w->n_pool;
 }

@@ -63,6 +63,27 @@ static inline bool lk_visited_add(lk_visited *v, uint32_t slot)
     return fresh;
 }
 
+/* Those of slots[n] that were not there, to ret[n]; returns how many. Room was reserved. */
+static inline size_t lk_visited_add_all(lk_visited *v, const uint32_t *slots, size_t n,
+                                        uint32_t *restrict ret)
+{
+    uint32_t *restrict cells = v->cells; /* in registers: the loop writes what might be them */
+    const size_t mask = v->cap - 1;
+    const unsigned shift = v->shift;
+    size_t n_fresh = 0;
+    for (size_t at = 0; at < n; at++) {
+        uint32_t entry = slots[at] + 1;
+        size_t i = entry * UINT32_C(0x9e3779b1) >> shift;
+        while ((cells[i] != 0) & (cells[i] != entry))
+            i = (i + 1) & mask;
+        ret[n_fresh] = slots[at]; /* without a branch on the answer, which is a toss-up */
+        n_fresh += cells[i] == 0;
+        cells[i] = entry;
+    }
+    v->n += n_fresh;
+    return n_fresh;
+}
+
 /* Room for n more. False: no memory, nothing changed. */
 static inline bool lk_visited_reserve(lk_visited *v, size_t n)
 {

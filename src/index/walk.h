@@ -9,20 +9,24 @@
 #include "index/flat.h"
 #include "index/visited.h"
 
-#define LK_WALK_EXPANDED (UINT32_C(1) << 31) /* in lk_near.slot: its neighbours were looked at */
-#define LK_WALK_GATHER 256                   /* slots scored in one step, at most */
+#define LK_WALK_EXPANDED                                                                           \
+    (UINT32_C(1) << 31)    /* in a slot of the pool: its neighbours were looked at */
+#define LK_WALK_GATHER 256 /* slots scored in one step, at most */
 
 typedef struct lk_walk {
     lk_code_query query;
     int8_t *q; /* [code_dim] of the query */
 
-    lk_near *pool; /* [ef] best first */
-    size_t n_pool, ef, cap_pool;
+    /* The best so far, best first; apart, because looking for a place reads scores alone. */
+    float *scores;   /* [ef] */
+    uint32_t *slots; /* [ef], LK_WALK_EXPANDED in them */
+    size_t n_pool, ef, cap_scores, cap_slots;
     size_t next; /* all before it are expanded */
 
     uint32_t *seen;       /* [LK_WALK_GATHER + 1] slots to score in this step */
     const uint8_t **rows; /* [LK_WALK_GATHER] their codes */
     size_t n_seen;
+    bool gathered; /* and asked the memory for them */
     lk_visited visited;
 
     bool keep_history; /* of every slot expanded, which building wants */
@@ -48,7 +52,7 @@ void lk_walk_score(lk_walk *w, const lk_codes *c);
 /* The score that a slot must pass to have one. */
 static inline float lk_walk_bar(const lk_walk *w)
 {
-    return w->n_pool == w->ef ? w->pool[w->ef - 1].score : -INFINITY;
+    return w->n_pool == w->ef ? w->scores[w->ef - 1] : -INFINITY;
 }
 
 #endif

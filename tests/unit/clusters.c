@@ -99,7 +99,7 @@ void test_set_some_clusters(test_set *s, double part, lk_bitmap *ret)
 }
 
 double test_set_recall(const test_set *s, const float *query, const lk_bitmap *which, size_t k,
-                       const lk_near *found, size_t n)
+                       const uint32_t *found, size_t n)
 {
     lk_near *best = calloc(k, sizeof *best);
     size_t hits = 0;
@@ -108,7 +108,7 @@ double test_set_recall(const test_set *s, const float *query, const lk_bitmap *w
                                    LK_SCORE_NEG_L2, k, best);
     for (size_t i = 0; i < n_best; i++)
         for (size_t j = 0; j < n; j++)
-            hits += found[j].slot == best[i].slot;
+            hits += found[j] == best[i].slot;
     free(best);
     return n_best ? (double)hits / (double)n_best : 1;
 }

@@ -38,7 +38,7 @@ void test_set_some_clusters(test_set *s, double part, lk_bitmap *ret);
 /* How much of the k nearest in `which` (NULL: in all) is among found[n], which is 1 when there are
  * none. */
 double test_set_recall(const test_set *s, const float *query, const lk_bitmap *which, size_t k,
-                       const lk_near *found, size_t n);
+                       const uint32_t *found, size_t n);
 
 /* A normal value. */
 float test_normal(test_rng *r);

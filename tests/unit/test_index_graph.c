@@ -74,9 +74,9 @@ static void check_pool(const lk_walk *w)
 {
     assert_false(w->failed);
     for (size_t i = 0; i < w->n_pool; i++) {
-        assert_true(i == 0 || w->pool[i - 1].score >= w->pool[i].score);
+        assert_true(i == 0 || w->scores[i - 1] >= w->scores[i]);
         for (size_t j = 0; j < i; j++)
-            assert_int_not_equal(w->pool[i].slot, w->pool[j].slot);
+            assert_int_not_equal(w->slots[i], w->slots[j]);
     }
 }
 
@@ -95,8 +95,8 @@ static double recall(test_set *s, const lk_graph *g, const lk_bitmap *which)
             lk_graph_walk(g, &walks, 1);
         check_pool(&w);
         for (size_t j = 0; which && j < w.n_pool; j++)
-            assert_true(lk_bitmap_get(which, w.pool[j].slot));
-        sum += test_set_recall(s, q, which, K, w.pool, w.n_pool);
+            assert_true(lk_bitmap_get(which, w.slots[j]));
+        sum += test_set_recall(s, q, which, K, w.slots, w.n_pool);
     }
     lk_walk_release(&w);
     return sum / QUERIES;
@@ -192,7 +192,7 @@ static void a_filter_stops_where_it_was_told_to(void **state)
     begin_query(&g, &w, s.vectors, EF);
     lk_graph_walk_filtered(&g, &w, &which, s.n);
     assert_int_equal(w.n_pool, 1);
-    assert_int_equal(w.pool[0].slot, 2999);
+    assert_int_equal(w.slots[0], 2999);
     lk_bitmap_release(&which);
     lk_walk_release(&w);
     lk_graph_release(&g);
@@ -253,7 +253,7 @@ static void walks_in_turn_answer_as_they_do_alone(void **state)
             begin_query(&g, &alone, q[i], 10 + 7 * i);
             lk_graph_walk(&g, &one, 1);
             assert_int_equal(alone.n_pool, walks[i].n_pool);
-            assert_memory_equal(alone.pool, walks[i].pool, alone.n_pool * sizeof *alone.pool);
+            assert_memory_equal(alone.slots, walks[i].slots, alone.n_pool * sizeof *alone.slots);
             lk_walk_release(&walks[i]);
         }
     }
@@ -279,7 +279,7 @@ static void few_vectors_are_all_found(void **state)
         lk_graph_walk(&g, &walks, 1);
         check_pool(&w);
         assert_int_equal(w.n_pool, n);
-        assert_int_equal(w.pool[0].slot, 0);
+        assert_int_equal(w.slots[0], 0);
         lk_walk_release(&w);
         lk_graph_release(&g);
         test_set_drop(&s);

@@ -34,8 +34,8 @@ static size_t search(const lk_ivf *ivf, lk_walk *w, const float *query, size_t e
     size_t n_scored = lk_ivf_search(ivf, w, nprobe, which);
     assert_false(w->failed);
     for (size_t i = 0; i < w->n_pool; i++) {
-        assert_true(!which || lk_bitmap_get(which, w->pool[i].slot));
-        assert_true(i == 0 || w->pool[i - 1].score >= w->pool[i].score);
+        assert_true(!which || lk_bitmap_get(which, w->slots[i]));
+        assert_true(i == 0 || w->scores[i - 1] >= w->scores[i]);
     }
     return n_scored;
 }
@@ -49,7 +49,7 @@ static double recall(test_set *s, const lk_ivf *ivf, size_t nprobe, const lk_bit
     for (size_t i = 0; i < QUERIES; i++) {
         test_set_query(s, q);
         search(ivf, &w, q, EF, nprobe, which);
-        sum += test_set_recall(s, q, which, K, w.pool, w.n_pool);
+        sum += test_set_recall(s, q, which, K, w.slots, w.n_pool);
     }
     lk_walk_release(&w);
     return sum / QUERIES;
@@ -149,10 +149,10 @@ static void all_lists_are_a_scan_of_all_codes(void **state)
         lk_codes_score(s.codes, &w.query, slots, s.n, scores);
         size_t better = 0;
         for (size_t j = 0; j < s.n; j++)
-            better += scores[j] > w.pool[EF - 1].score;
+            better += scores[j] > w.scores[EF - 1];
         assert_true(better < EF);
         for (size_t j = 0; j < EF; j++)
-            assert_true(w.pool[j].score == scores[w.pool[j].slot]);
+            assert_true(w.scores[j] == scores[w.slots[j]]);
     }
     free(slots);
     free(scores);
@@ -202,8 +202,8 @@ static void four_threads_add_while_one_searches(void **state)
     bool *seen = calloc(s.n, sizeof *seen);
     assert_non_null(seen);
     for (size_t i = 0; i < s.n; i++) {
-        assert_false(seen[w.pool[i].slot]);
-        seen[w.pool[i].slot] = true;
+        assert_false(seen[w.slots[i]]);
+        seen[w.slots[i]] = true;
     }
     free(seen);
     lk_walk_release(&w);
@@ -252,8 +252,8 @@ static void a_search_meets_every_live_slot_once_while_others_are_dropped(void **
         search(&ivf, &w, s.vectors, s.n, 4, NULL);
         n_left = w.n_pool;
         for (size_t i = 0; i < n_left; i++) {
-            assert_false(seen[w.pool[i].slot]);
-            seen[w.pool[i].slot] = true;
+            assert_false(seen[w.slots[i]]);
+            seen[w.slots[i]] = true;
         }
         for (size_t i = 0; i < s.n; i += 4)
             assert_true(seen[i]);
@@ -283,7 +283,7 @@ static void dropped_slots_are_in_no_list_and_may_come_back(void **state)
     assert_int_equal(lk_walk_init(&w, s.codes, NULL), LK_OK);
     assert_int_equal(search(&ivf, &w, s.vectors, s.n, 16, NULL), s.n - lk_bitmap_count(&dead));
     for (size_t i = 0; i < w.n_pool; i++)
-        assert_false(lk_bitmap_get(&dead, w.pool[i].slot));
+        assert_false(lk_bitmap_get(&dead, w.slots[i]));
     for (uint32_t i = 0; i < s.n; i++) {
         assert_int_equal(lk_ivf_list(&ivf, i) == LK_IVF_NO_LIST, lk_bitmap_get(&dead, i));
         if (lk_bitmap_get(&dead, i))
@@ -323,7 +323,7 @@ static void an_index_put_together_from_its_parts_answers_the_same(void **state)
         search(&ivf, &a, s.vectors + i * DIM, EF, 3, NULL);
         search(&again, &b, s.vectors + i * DIM, EF, 3, NULL);
         assert_int_equal(a.n_pool, b.n_pool);
-        assert_memory_equal(a.pool, b.pool, a.n_pool * sizeof *a.pool);
+        assert_memory_equal(a.slots, b.slots, a.n_pool * sizeof *a.slots);
     }
     lk_walk_release(&a);
     lk_walk_release(&b);
