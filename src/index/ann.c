@@ -59,6 +59,7 @@ void lk_ann_free(lk_ann *a)
     lk_plane_release(&a->states);
     lk_codes_free(a->codes);
     lk_free(a->waiting);
+    lk_free(a->stamps);
     lk_mutex_release(&a->lock);
     lk_free(a);
 }
@@ -217,58 +218,83 @@ lk_code lk_ann_link_one(lk_ann *a, lk_walk *w, uint32_t slot, const float *vecto
                                        : lk_ivf_add(&a->ivf, slot, err);
 }
 
-static size_t begin_linking(lk_ann *a, size_t max)
+typedef struct linking {
+    lk_ann *a;
+    const lk_rows *rows;
+    uint32_t *slots;      /* the first of those that wait, copied: the array may move */
+    atomic_uchar *linked; /* which of them were */
+} linking;
+
+static size_t begin_linking(linking *l, size_t max)
 {
+    lk_ann *a = l->a;
     lk_mutex_lock(&a->lock);
-    a->n_linking = max < a->n_waiting ? max : a->n_waiting;
-    for (size_t i = 0; i < a->n_linking; i++)
+    size_t n = a->n_linking = max < a->n_waiting ? max : a->n_waiting;
+    for (size_t i = 0; i < n; i++) {
+        l->slots[i] = a->waiting[i];
         lk_ann_set_state(a, a->waiting[i], LK_ANN_LINKING);
-    size_t n = a->n_linking;
+    }
     lk_mutex_unlock(&a->lock);
     return n;
 }
 
-/* The first `done` are linked; the rest waits on, unless it died meanwhile. */
-static void end_linking(lk_ann *a, size_t done)
+/* What died meanwhile is dead, linked or not; what failed waits on. Returns how many were linked.
+ */
+static size_t end_linking(const linking *l)
 {
-    size_t kept = 0;
+    lk_ann *a = l->a;
+    size_t kept = 0, done = 0;
     lk_mutex_lock(&a->lock);
     for (size_t i = 0; i < a->n_waiting; i++) {
         uint32_t slot = a->waiting[i];
+        bool was_linked = i < a->n_linking && atomic_load(&l->linked[i]);
+        done += was_linked;
         if (i < a->n_linking && lk_ann_state_of(a, slot) == LK_ANN_DEAD)
             continue;
-        if (i < done) {
-            lk_ann_set_state(a, slot, LK_ANN_LINKED);
-            a->n_linked++;
-        } else {
-            lk_ann_set_state(a, slot, LK_ANN_WAITING);
+        lk_ann_set_state(a, slot, was_linked ? LK_ANN_LINKED : LK_ANN_WAITING);
+        a->n_linked += was_linked;
+        if (!was_linked)
             a->waiting[kept++] = slot;
-        }
     }
     a->n_waiting = kept;
     a->n_linking = 0;
     lk_mutex_unlock(&a->lock);
+    return done;
 }
 
-lk_code lk_ann_link(lk_ann *a, const lk_rows *rows, size_t max, size_t *ret, lk_err *err)
+static void link_waiting(void *ctx, size_t i)
 {
-    float *vector = lk_alloc_array(a->opts.dim, sizeof *vector);
+    linking *l = ctx;
+    float vector[LK_MAX_CODE_DIM];
     lk_walk *w = NULL;
+    uint32_t slot = l->slots[i];
+    if (lk_ann_take_walk(l->a, &w, NULL))
+        return;
+    lk_row_decode(l->a->kern, l->rows->elem, lk_rows_at(l->rows, slot), l->rows->dim, vector);
+    if (lk_ann_link_one(l->a, w, slot, vector, NULL) == LK_OK)
+        atomic_store(&l->linked[i], 1);
+    lk_ann_give_walk(l->a, w);
+}
+
+lk_code lk_ann_link(lk_ann *a, const lk_rows *rows, size_t max, unsigned n_threads, size_t *ret,
+                    lk_err *err)
+{
+    linking l = {.a = a,
+                 .rows = rows,
+                 .slots = lk_alloc_array(max, sizeof *l.slots),
+                 .linked = lk_calloc(max, sizeof *l.linked)};
+    lk_code code =
+        l.slots && l.linked ? LK_OK : lk_fail(err, LK_E_NOMEM, "no memory to index vectors");
     *ret = 0;
-    lk_code code = vector ? lk_ann_take_walk(a, &w, err)
-                          : lk_fail(err, LK_E_NOMEM, "no memory to index vectors");
     if (code == LK_OK) {
-        size_t n = begin_linking(a, max), done = 0;
-        for (; code == LK_OK && done < n; done += code == LK_OK) {
-            uint32_t slot = a->waiting[done]; /* the first n_linking stay where they are */
-            lk_row_decode(a->kern, rows->elem, lk_rows_at(rows, slot), rows->dim, vector);
-            code = lk_ann_link_one(a, w, slot, vector, err);
-        }
-        end_linking(a, done);
-        *ret = done;
+        size_t n = begin_linking(&l, max);
+        code = lk_parallel_for(n, n_threads, 16, link_waiting, &l, err);
+        *ret = end_linking(&l);
+        if (code == LK_OK && *ret < n)
+            code = lk_fail(err, LK_E_NOMEM, "no memory to index vectors");
     }
-    lk_ann_give_walk(a, w);
-    lk_free(vector);
+    lk_free(l.linked);
+    lk_free(l.slots);
     return code;
 }
 
@@ -305,16 +331,17 @@ lk_code lk_ann_route(lk_ann *a, const uint32_t *order, size_t n, size_t n_linked
     return n ? lk_graph_route(&a->graph, order, want < n ? want : n, err) : LK_OK;
 }
 
-/* A sample of the slots of state linked that are not dead, in random order. */
-static lk_code route_anew(lk_ann *a, const lk_bitmap *dead, lk_err *err)
+lk_code lk_ann_route_anew(lk_ann *a, const lk_bitmap *dead, lk_err *err)
 {
-    size_t n = 0, cap = a->n_linked / SLOTS_A_PIVOT + 4 * MIN_PIVOTS;
+    size_t n = 0, n_slots = count(a, &a->n_slots);
+    size_t cap = count(a, &a->n_linked) / SLOTS_A_PIVOT + MIN_PIVOTS;
     uint32_t *sample = lk_alloc_array(cap, sizeof *sample);
     if (!sample)
         return lk_fail(err, LK_E_NOMEM, "no memory to mend an index");
     uint64_t x = UINT64_C(0x2545f4914f6cdd1d);
-    for (size_t seen = 0, slot = 0; slot < dead->n_bits; slot++) {
-        if (lk_ann_state_of(a, (uint32_t)slot) != LK_ANN_LINKED || lk_bitmap_get(dead, slot))
+    for (size_t seen = 0, slot = 0; slot < n_slots; slot++) {
+        if (lk_ann_state_of(a, (uint32_t)slot) != LK_ANN_LINKED ||
+            (dead && lk_bitmap_get(dead, slot)))
             continue;
         x ^= x << 13;
         x ^= x >> 7;
@@ -355,7 +382,7 @@ static lk_code find_dead(lk_ann *a, lk_bitmap *ret, lk_err *err)
 static lk_code mend_graph(lk_ann *a, unsigned n_threads, const lk_bitmap *dead, lk_err *err)
 {
     mending m = {.a = a, .dead = dead};
-    lk_code code = route_anew(a, dead, err);
+    lk_code code = lk_ann_route_anew(a, dead, err);
     if (code == LK_OK)
         code = lk_parallel_for(dead->n_bits, n_threads, 1024, mend_one, &m, err);
     if (code == LK_OK && atomic_load(&m.code))

@@ -75,8 +75,10 @@ bool lk_ann_retire(lk_ann *a, uint32_t slot);
 size_t lk_ann_waiting(lk_ann *a);
 size_t lk_ann_dead(lk_ann *a);
 size_t lk_ann_linked(lk_ann *a);
-/* Link at most max waiting slots; returns how many were. LK_E_NOMEM: they go on waiting. */
-LK_CHECK lk_code lk_ann_link(lk_ann *a, const lk_rows *rows, size_t max, size_t *ret, lk_err *err);
+/* Link at most max waiting slots on n_threads (0: all); *ret is how many were. LK_E_NOMEM: they go
+ * on waiting. */
+LK_CHECK lk_code lk_ann_link(lk_ann *a, const lk_rows *rows, size_t max, unsigned n_threads,
+                             size_t *ret, lk_err *err);
 /* Lead everything around the slots that are dead now; these are then absent, and set in *ret. */
 LK_CHECK lk_code lk_ann_mend(lk_ann *a, unsigned n_threads, lk_bitmap *ret, lk_err *err);
 
@@ -109,16 +111,22 @@ const lk_ann_opts *lk_ann_opts_of(const lk_ann *a);
 
 /* ---- on disk ---- */
 
-/* Write what is linked to a new file. stamp[slot] is the caller's mark of a slot's vector. */
+/* Write what is linked to a new file, and sync it. stamp[n_slots] is the caller's mark of each
+ * slot's vector. The other thread's. */
 LK_CHECK lk_code lk_ann_save(lk_ann *a, const char *path, uint64_t collection,
                              const uint32_t *stamp, size_t n_slots, lk_err *err);
-/* Read it back. Slots of `live` whose mark is another one, or that the file does not know, are put
- * anew; the others that it knows are dead. LK_E_CORRUPT, LK_E_FORMAT, LK_E_NOT_FOUND: there is
- * nothing to use. */
+
+/* Read it back, on n_threads (0: all). Nothing in it is trusted: every block has its checksum, and
+ * links are checked one by one. LK_E_NOT_FOUND; LK_E_FORMAT: of another version, collection or
+ * other options; LK_E_CORRUPT, LK_E_TRUNCATED: damaged. */
 LK_CHECK lk_code lk_ann_load(const lk_kern *kern, const lk_ann_opts *opts, const char *path,
-                             uint64_t collection, lk_ann **ret, lk_err *err);
-/* The second half of a load, when the rows are known. */
+                             uint64_t collection, unsigned n_threads, lk_ann **ret, lk_err *err);
+/* Then, before anything else: compare with what there is now. A slot that is not live, or whose
+ * mark is another one, is dead; a live slot that the file did not know is put. *ret_stale counts
+ * live slots that are dead: mend, then put them. */
 LK_CHECK lk_code lk_ann_catch_up(lk_ann *a, const lk_rows *rows, const lk_bitmap *live,
-                                 const uint32_t *stamp, lk_err *err);
+                                 const uint32_t *stamp, size_t *ret_stale, lk_err *err);
+/* Is the slot still walked over, and not to be used? */
+bool lk_ann_is_dead(lk_ann *a, uint32_t slot);
 
 #endif

@@ -31,6 +31,8 @@ struct lk_ann {
     size_t n_linked, n_dead;
     size_t n_slots; /* all slots that were ever taken in are below */
 
+    uint32_t *stamps; /* [n_slots] between load and catch_up */
+
     atomic_uchar walks_lock;
     lk_walk *walks[LK_ANN_IDLE_WALKS];
     size_t n_walks;
@@ -63,5 +65,8 @@ LK_CHECK lk_code lk_ann_link_one(lk_ann *a, lk_walk *w, uint32_t slot, const flo
  * n_linked slots. */
 LK_CHECK lk_code lk_ann_route(lk_ann *a, const uint32_t *order, size_t n, size_t n_linked,
                               lk_err *err);
+
+/* The same at a sample of what is linked and not in `dead` (NULL: nothing is). */
+LK_CHECK lk_code lk_ann_route_anew(lk_ann *a, const lk_bitmap *dead, lk_err *err);
 
 #endif

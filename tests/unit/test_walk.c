@@ -32,8 +32,8 @@ static void the_pool_keeps_the_best_in_order(void **state)
                 lk_walk_put(&w, i, scores[i]);
         assert_int_equal(w.n_pool, ef < N ? ef : N);
         for (size_t i = 0; i < w.n_pool; i++) {
-            assert_true(w.pool[i].score == sorted[i]);
-            assert_true(scores[w.pool[i].slot] == sorted[i]);
+            assert_true(w.scores[i] == sorted[i]);
+            assert_true(scores[w.slots[i]] == sorted[i]);
         }
     }
     lk_walk_release(&w);
@@ -54,7 +54,7 @@ static void what_comes_before_the_next_to_expand_makes_it_the_next(void **state)
     w.next = 3;
     lk_walk_put(&w, 9, 8.5f);
     assert_int_equal(w.next, 2);
-    assert_int_equal(w.pool[2].slot, 9);
+    assert_int_equal(w.slots[2], 9);
     w.next = 1;
     lk_walk_put(&w, 10, 8.7f);
     assert_int_equal(w.next, 1);
@@ -86,10 +86,10 @@ static void scoring_what_was_seen_gives_what_the_codes_say(void **state)
     assert_int_equal(w.n_seen, 0);
     assert_int_equal(w.n_scored, LK_WALK_GATHER);
     for (size_t i = 0; i < 20; i++)
-        assert_true(w.pool[i].score == scores[w.pool[i].slot]);
+        assert_true(w.scores[i] == scores[w.slots[i]]);
     qsort(scores, LK_WALK_GATHER, sizeof *scores, best_first);
     for (size_t i = 0; i < 20; i++)
-        assert_true(w.pool[i].score == scores[i]);
+        assert_true(w.scores[i] == scores[i]);
     lk_walk_release(&w);
     test_set_drop(&s);
 }

@@ -3,6 +3,7 @@
  *   <dir>/lock          held while the folder is open
  *   <dir>/vectors.<n>   the vectors, a row a slot (rowfile.h)
  *   <dir>/catalog.<n>   ids, attributes, options: a log (catalog.h, ops.h)
+ *   <dir>/index         derived from these (index.h)
  *
  * Invariants:
  * V1. A row is written only to a slot that no reader can reach: a free one.
@@ -27,6 +28,7 @@
 #include "store/vectors/embedded/catalog.h"
 #include "store/vectors/embedded/grace.h"
 #include "store/vectors/embedded/ids.h"
+#include "store/vectors/embedded/index.h"
 #include "store/vectors/embedded/ops.h"
 #include "store/vectors/embedded/rowfile.h"
 
@@ -58,6 +60,7 @@ typedef struct lk_embedded {
 
     lk_grace grace;
     lk_rowfile rows;
+    lk_embedded_index index;
 
     /* The writer's own. */
     lk_group group;
@@ -68,6 +71,8 @@ typedef struct lk_embedded {
     uint64_t live_bytes; /* about what a compact catalog would take */
     uint32_t *free;      /* slots to use again, the next one last */
     size_t n_free, cap_free;
+    uint32_t *again; /* slots whose grace period begins again */
+    size_t n_again, cap_again;
 } lk_embedded;
 
 static inline lk_embedded *lk_embedded_of(lk_vectors *v)

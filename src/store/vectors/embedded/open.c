@@ -202,7 +202,7 @@ static lk_code list_free_slots(lk_embedded *e, lk_err *err)
     if (!ok)
         return lk_fail(err, LK_E_NOMEM, "no memory for the list of free slots");
     for (size_t i = e->n_slots; i > 0; i--) /* the lowest is used first */
-        if (!lk_bitmap_get(&e->live, i - 1))
+        if (!lk_bitmap_get(&e->live, i - 1) && !lk_bitmap_get(&e->index.parked, i - 1))
             e->free[e->n_free++] = (uint32_t)(i - 1);
     return LK_OK;
 }
@@ -331,8 +331,11 @@ static lk_code change_index(lk_embedded *e, const lk_vectors_opts *o, lk_err *er
     lk_code code = lk_buf_check(&b, err);
     if (code == LK_OK)
         code = lk_catalog_append(&e->catalog, (lk_blob){(const unsigned char *)b.p, b.n}, err);
-    if (code == LK_OK)
+    if (code == LK_OK) {
+        pthread_rwlock_wrlock(&e->lock);
         e->options = now;
+        pthread_rwlock_unlock(&e->lock);
+    }
     lk_buf_release(&b);
     return code;
 }
@@ -364,8 +367,10 @@ static lk_code open_existing(lk_embedded *e, const lk_vectors_opts *o, uint64_t 
     if (code == LK_OK)
         code = check_asked(e, o, err);
     if (code == LK_OK)
-        code = list_free_slots(e, err);
-    return code ? code : change_index(e, o, err);
+        code = change_index(e, o, err);
+    if (code == LK_OK)
+        code = lk_embedded_index_load(e, err);
+    return code ? code : list_free_slots(e, err);
 }
 
 /* Catalogs of lower numbers are what a crash left between the rename and the removal. */
@@ -387,6 +392,7 @@ static void init(lk_embedded *e)
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     pthread_rwlock_init(&e->lock, &attr);
     pthread_rwlockattr_destroy(&attr);
+    lk_embedded_index_init(&e->index);
     lk_group_init(&e->group, 256, lk_embedded_commit, e);
     lk_grace_init(&e->grace);
     lk_ids_init(&e->ids);
@@ -431,14 +437,12 @@ static lk_code embedded_open(lk_vectors *v, const char *where, const lk_vectors_
         code = look_around(where, true, &generation, &n_vectors, err);
     if (code)
         return code;
-    if (generation == 0)
-        return create(e, o, n_vectors, err);
-    code = open_existing(e, o, generation, err);
-    if (code)
-        return code;
-    remove_older(e);
-    lk_embedded_compact_if_wanted(e);
-    return LK_OK;
+    code = generation ? open_existing(e, o, generation, err) : create(e, o, n_vectors, err);
+    if (code == LK_OK && generation) {
+        remove_older(e);
+        lk_embedded_compact_if_wanted(e);
+    }
+    return code ? code : lk_embedded_index_start(e, err);
 }
 
 static void embedded_close(lk_vectors *v)
@@ -446,6 +450,7 @@ static void embedded_close(lk_vectors *v)
     lk_embedded *e = lk_embedded_of(v);
     if (!e->ready)
         return;
+    lk_embedded_index_close(e);
     lk_catalog_close(&e->catalog);
     lk_rowfile_close(&e->rows);
     lk_columns_free(e->columns);
@@ -456,26 +461,34 @@ static void embedded_close(lk_vectors *v)
     lk_free(e->row_crc);
     lk_free(e->norm);
     lk_free(e->free);
+    lk_free(e->again);
     if (e->lock_fd >= 0)
         lk_os_unlock(e->lock_fd);
     lk_free(e->dir);
     pthread_rwlock_destroy(&e->lock);
 }
 
-/* There is nothing to build for exact search. */
+typedef struct reindexing {
+    lk_embedded *e;
+    const lk_vectors_opts *opts;
+    lk_code code;
+    lk_err *err;
+} reindexing;
+
+static void reindex(void *ctx)
+{
+    reindexing *r = ctx;
+    r->code = change_index(r->e, r->opts, r->err);
+}
+
 static lk_code embedded_build(lk_vectors *v, const lk_vectors_opts *index, unsigned n_threads,
                               lk_progress_fn *progress, void *ctx, const lk_cancel *cancel,
                               lk_err *err)
 {
-    (void)v;
-    (void)n_threads;
-    (void)cancel;
-    if (index->index && strcmp(index->index, "auto") != 0 && strcmp(index->index, "flat") != 0)
-        return lk_fail_field(err, LK_E_UNSUPPORTED, "index", "this build has no %s index",
-                             index->index);
-    if (progress)
-        progress(ctx, 1, 1);
-    return LK_OK;
+    lk_embedded *e = lk_embedded_of(v);
+    reindexing r = {.e = e, .opts = index, .err = err};
+    lk_group_alone(&e->group, reindex, &r);
+    return r.code ? r.code : lk_embedded_index_build(e, n_threads, progress, ctx, cancel, err);
 }
 
 const lk_vectors_driver lk_vectors_embedded = {

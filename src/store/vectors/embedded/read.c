@@ -94,12 +94,16 @@ static lk_code nearest(const lk_embedded *e, const lk_bitmap *which, const float
     }
 }
 
-static void name_hits(lk_embedded *e, const lk_near *near, size_t n, found *ret)
+/* Those that are live; returns how many. The index may know of one before or after it is. */
+static size_t name_hits(lk_embedded *e, const lk_near *near, size_t n, bool live, found *ret)
 {
+    size_t m = 0;
     pthread_rwlock_rdlock(&e->lock);
     for (size_t i = 0; i < n; i++)
-        ret[i] = (found){near[i], lk_ids_at(&e->ids, near[i].slot)};
+        if (!live || lk_bitmap_get(&e->live, near[i].slot))
+            ret[m++] = (found){near[i], lk_ids_at(&e->ids, near[i].slot)};
     pthread_rwlock_unlock(&e->lock);
+    return m;
 }
 
 static lk_code copy_hits(const found *all, size_t n, lk_arena *into, lk_vectors_hit **ret,
@@ -118,40 +122,78 @@ static lk_code copy_hits(const found *all, size_t n, lk_arena *into, lk_vectors_
     return LK_OK;
 }
 
-static lk_code answer(lk_embedded *e, const lk_vectors_query *q, const lk_bitmap *which,
-                      lk_arena *into, lk_vectors_found *ret, lk_err *err)
+/* near[n] of whatever order, live or not, becomes the k best with their names. */
+static lk_code answer(lk_embedded *e, const lk_vectors_query *q, const lk_near *near, size_t n,
+                      bool check_live, lk_arena *into, lk_vectors_found *ret, lk_err *err)
 {
-    lk_near *near = NULL;
-    found *all = NULL;
-    float *query = NULL;
-    size_t n = 0;
-    size_t matched = lk_bitmap_count(which);
-    size_t k = q->k < matched ? q->k : matched;
-    lk_vectors_found out = {.matched = matched, .plan = "flat"};
-    lk_code code = scale_query(e, q->vector, &query, err);
-    if (code == LK_OK && k)
-        code = nearest(e, which, query, k, matched, &near, &n, err);
-    if (code)
-        goto out;
-    all = lk_alloc_array(n + 1, sizeof *all);
-    if (!all) {
-        code = fail_nomem(err);
-        goto out;
-    }
-    name_hits(e, near, n, all);
+    found *all = lk_alloc_array(n + 1, sizeof *all);
+    if (!all)
+        return fail_nomem(err);
+    n = name_hits(e, near, n, check_live, all);
     qsort(all, n, sizeof *all, best_first);
-    n = n < k ? n : k;
+    n = n < q->k ? n : q->k;
     while (q->has_min_score && n && all[n - 1].near.score < q->min_score)
         n--;
-    out.n = n;
-    code = copy_hits(all, n, into, &out.hits, err);
+    ret->n = n;
+    lk_code code = copy_hits(all, n, into, &ret->hits, err);
+    lk_free(all);
+    return code;
+}
+
+static lk_code search_all(lk_embedded *e, const lk_vectors_query *q, const float *query,
+                          const lk_bitmap *which, lk_arena *into, lk_vectors_found *ret,
+                          lk_err *err)
+{
+    lk_near *near = NULL;
+    size_t n = 0, matched = lk_bitmap_count(which), k = q->k < matched ? q->k : matched;
+    lk_vectors_found out = {.matched = matched, .plan = "flat"};
+    lk_code code = k ? nearest(e, which, query, k, matched, &near, &n, err) : LK_OK;
+    if (code == LK_OK)
+        code = answer(e, q, near, n, false, into, &out, err);
+    lk_free(near);
     if (code == LK_OK)
         *ret = out;
-out:
-    lk_free(all);
-    lk_free(near);
-    lk_free(query);
     return code;
+}
+
+/* Through the index. *ret_short: it found fewer than there are, because some died meanwhile. */
+static lk_code search_index(lk_embedded *e, lk_ann *ann, const lk_vectors_query *q,
+                            const float *query, const lk_bitmap *which, size_t matched,
+                            lk_arena *into, lk_vectors_found *ret, bool *ret_short, lk_err *err)
+{
+    lk_ann_found f;
+    lk_ann_query aq = {.vector = query,
+                       .k = q->k,
+                       .ef = (size_t)q->ef,
+                       .nprobe = (size_t)q->nprobe,
+                       .which = which,
+                       .matched = matched};
+    lk_code code = lk_ann_search(ann, &e->rows.rows, &aq, &f, err);
+    if (code)
+        return code;
+    for (size_t i = 0; i < f.n; i++)
+        f.hits[i].score = shown(e, f.hits[i].score);
+    lk_vectors_found out = {.matched = matched, .plan = f.plan};
+    code = answer(e, q, f.hits, f.n, true, into, &out, err);
+    lk_free(f.hits);
+    *ret_short = code == LK_OK && !q->has_min_score && out.n < q->k && out.n < matched;
+    if (code == LK_OK)
+        *ret = out;
+    return code;
+}
+
+/* Asking for much of what there is, a walk would visit nearly all and rank it twice. */
+static bool worth_walking(size_t k, size_t n_live)
+{
+    return k < n_live / 4;
+}
+
+static size_t count_live(lk_embedded *e)
+{
+    pthread_rwlock_rdlock(&e->lock);
+    size_t n = e->n_live;
+    pthread_rwlock_unlock(&e->lock);
+    return n;
 }
 
 lk_code lk_embedded_search(lk_vectors *v, const lk_vectors_query *q, lk_arena *into,
@@ -160,12 +202,29 @@ lk_code lk_embedded_search(lk_vectors *v, const lk_vectors_query *q, lk_arena *i
     lk_embedded *e = lk_embedded_of(v);
     lk_bitmap which;
     lk_bitmap_init(&which);
+    float *query = NULL;
+    size_t n_live = count_live(e);
     unsigned ticket = lk_grace_enter(&e->grace); /* V4: slots and ids stay until we leave */
-    lk_code code = matching(e, q->filter, &which, err);
-    if (code == LK_OK)
-        code = answer(e, q, &which, into, ret, err);
+    lk_embedded_ann *index = NULL;
+    if (!q->exact && worth_walking(q->k, n_live))
+        index = lk_embedded_index_hold(e, true);
+    bool all = !index, copied = !index || q->filter;
+    lk_code code = scale_query(e, q->vector, &query, err);
+    if (code == LK_OK && copied)
+        code = matching(e, q->filter, &which, err);
+    if (code == LK_OK && index) {
+        size_t matched = q->filter ? lk_bitmap_count(&which) : n_live;
+        code = search_index(e, index->ann, q, query, q->filter ? &which : NULL, matched, into, ret,
+                            &all, err);
+    }
+    if (code == LK_OK && all && !copied)
+        code = matching(e, q->filter, &which, err);
+    if (code == LK_OK && all)
+        code = search_all(e, q, query, &which, into, ret, err);
+    lk_embedded_index_let_go(index);
     lk_grace_leave(&e->grace, ticket);
     lk_bitmap_release(&which);
+    lk_free(query);
     return code;
 }
 
@@ -287,24 +346,43 @@ lk_code lk_embedded_values(lk_vectors *v, lk_str field, size_t limit, lk_arena *
     return code;
 }
 
+static void describe_index(lk_embedded *e, lk_vectors_info *ret)
+{
+    lk_embedded_ann *x = lk_embedded_index_hold(e, false);
+    bool ready = !x || atomic_load(&x->ready);
+    const char *kind = !x ? "flat" : lk_ann_opts_of(x->ann)->kind == LK_ANN_IVF ? "ivf" : "hnsw";
+    snprintf(ret->index, sizeof ret->index, "%s", kind);
+    snprintf(ret->state, sizeof ret->state, ready ? "ready" : "building");
+    ret->built = 1;
+    if (x && ready) {
+        double linked = (double)lk_ann_linked(x->ann), waiting = (double)lk_ann_waiting(x->ann);
+        ret->built = linked + waiting > 0 ? linked / (linked + waiting) : 1;
+    } else if (x) {
+        double total = (double)atomic_load(&e->index.total);
+        ret->built = total > 0 ? (double)atomic_load(&e->index.done) / total : 0;
+    }
+    if (x)
+        ret->memory_bytes += lk_ann_bytes(x->ann);
+    lk_embedded_index_let_go(x);
+}
+
 lk_code lk_embedded_info(lk_vectors *v, lk_vectors_info *ret, lk_err *err)
 {
     lk_embedded *e = lk_embedded_of(v);
-    lk_vectors_info info = {.dim = e->base.dim, .metric = e->base.metric, .built = 1};
+    lk_vectors_info info = {.dim = e->base.dim, .metric = e->base.metric};
     lk_code code = lk_rowfile_bytes(&e->rows, &info.disk_bytes, err);
     if (code)
         return code;
-    snprintf(info.index, sizeof info.index, "flat");
-    snprintf(info.state, sizeof info.state, "ready");
+    describe_index(e, &info);
     pthread_rwlock_rdlock(&e->lock);
     info.n = e->n_live;
     info.deleted = e->n_slots - e->n_live;
     info.disk_bytes += e->live_bytes;
-    info.memory_bytes = lk_columns_bytes(e->columns) + e->ids.text_bytes +
-                        e->ids.cap_slots * sizeof *e->ids.by_slot +
-                        e->ids.cap_table * sizeof *e->ids.table +
-                        e->cap_slots * (sizeof *e->row_crc + sizeof *e->norm) +
-                        e->live.cap_words * sizeof *e->live.words;
+    info.memory_bytes += lk_columns_bytes(e->columns) + e->ids.text_bytes +
+                         e->ids.cap_slots * sizeof *e->ids.by_slot +
+                         e->ids.cap_table * sizeof *e->ids.table +
+                         e->cap_slots * (sizeof *e->row_crc + sizeof *e->norm) +
+                         e->live.cap_words * sizeof *e->live.words;
     pthread_rwlock_unlock(&e->lock);
     *ret = info;
     return LK_OK;

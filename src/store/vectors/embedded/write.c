@@ -437,6 +437,8 @@ static lk_code prepare(lk_round *r, size_t *ret_held, lk_err *err)
     if (code == LK_OK)
         code = lk_grace_reserve(&e->grace, r->n_ops, err);
     if (code == LK_OK)
+        code = lk_embedded_index_reserve(e, e->cap_slots, err);
+    if (code == LK_OK)
         code = make_fields(r, err);
     if (code == LK_OK)
         code = hold_values(r, ret_held, err);
@@ -476,6 +478,7 @@ static void give_up(lk_embedded *e, uint32_t slot, bool with_id)
     lk_columns_clear(e->columns, slot);
     lk_bitmap_unset(&e->live, slot);
     e->n_live--;
+    lk_embedded_index_retire(e, slot);
     lk_grace_retire(&e->grace, (lk_retired){slot, with_id});
 }
 
@@ -514,6 +517,10 @@ static void publish_op(lk_embedded *e, const staged_op *op)
 static void publish(lk_round *r)
 {
     lk_embedded *e = r->e;
+    /* The index first, which may name what is not live yet: searches pass over it. */
+    for (size_t i = 0; i < r->n_ops; i++)
+        if (r->ops[i].kind == LK_OP_PUT)
+            lk_embedded_index_put(e, r->ops[i].slot);
     for (size_t i = 0; i < r->n_ops;) {
         pthread_rwlock_wrlock(&e->lock);
         for (size_t j = 0; j < PUBLISH_ROWS && i < r->n_ops; j++)
@@ -532,8 +539,31 @@ static void take_back(void *ctx, lk_retired what)
         lk_str id = lk_ids_at(&e->ids, what.slot);
         lk_ids_text_free(&e->ids, id.p, id.n);
     }
-    assert(e->n_free < e->cap_free);
-    e->free[e->n_free++] = what.slot;
+    switch (lk_embedded_index_may_reuse(e, what.slot)) {
+    case LK_SLOT_FREE:
+        assert(e->n_free < e->cap_free);
+        e->free[e->n_free++] = what.slot;
+        break;
+    case LK_SLOT_ONCE_MORE: {
+        void *p = e->again;
+        bool ok = lk_grow(&p, &e->cap_again, e->n_again + 1, sizeof *e->again);
+        e->again = p;
+        if (ok) /* else it is lost until the folder is opened again */
+            e->again[e->n_again++] = what.slot;
+        break;
+    }
+    case LK_SLOT_PARKED:
+        break;
+    }
+}
+
+/* What is free again, and what has to wait for another grace period. */
+static void reclaim(lk_embedded *e)
+{
+    lk_grace_reclaim(&e->grace, take_back, e);
+    if (e->n_again && lk_grace_reserve(&e->grace, e->n_again, NULL) == LK_OK)
+        while (e->n_again)
+            lk_grace_retire(&e->grace, (lk_retired){e->again[--e->n_again], false});
 }
 
 static lk_code finish_round(lk_round *r, lk_err *err)
@@ -607,7 +637,7 @@ void lk_embedded_commit(void *owner, lk_group_call *chain)
     while (chain) {
         lk_round r;
         lk_err err = {0};
-        lk_grace_reclaim(&e->grace, take_back, e);
+        reclaim(e);
         lk_code code = round_init(&r, e, ops_of(chain), &err);
         lk_group_call *rest = chain;
         if (code == LK_OK) {
@@ -630,7 +660,9 @@ void lk_embedded_commit(void *owner, lk_group_call *chain)
 lk_code lk_embedded_upsert(lk_vectors *v, size_t n, const lk_vector_row *rows, lk_err *err)
 {
     write_call c = {.n = n, .rows = rows};
-    return lk_group_run(&lk_embedded_of(v)->group, &c.base, err);
+    lk_code code = lk_group_run(&lk_embedded_of(v)->group, &c.base, err);
+    lk_embedded_index_wake(lk_embedded_of(v));
+    return code;
 }
 
 lk_code lk_embedded_remove(lk_vectors *v, size_t n, const lk_str *ids, size_t *ret_deleted,
@@ -640,5 +672,6 @@ lk_code lk_embedded_remove(lk_vectors *v, size_t n, const lk_str *ids, size_t *r
     lk_code code = lk_group_run(&lk_embedded_of(v)->group, &c.base, err);
     if (code == LK_OK)
         *ret_deleted = c.deleted;
+    lk_embedded_index_wake(lk_embedded_of(v));
     return code;
 }
