@@ -228,8 +228,11 @@ static void killed_at_any_moment_everything_acknowledged_is_there(void **state)
                 _exit(2);
             write_until_killed(t, round + 1, round * 500);
         }
-        /* From before the store is open to some hundred commits in. */
-        usleep((useconds_t)test_rng_below(&rng, 30000));
+        /* From before the store is open to some commits in, however slow the machine is. */
+        uint32_t until = atomic_load(&t->commits) + (uint32_t)test_rng_below(&rng, 8);
+        for (int ms = 0; ms < 30000 && atomic_load(&t->commits) < until; ms++)
+            usleep(1000);
+        usleep((useconds_t)test_rng_below(&rng, 3000));
         kill(child, SIGKILL);
         int status = 0;
         assert_int_equal(waitpid(child, &status, 0), child);
