@@ -96,7 +96,7 @@ static lk_code make_tower(job *j, size_t i, lk_err *err)
     const char *name = j->card.files[i].name;
     lk_card_file f;
     lk_buf b, used;
-    lk_quantize_report report;
+    lk_quantize_report report = {0};
     lk_code code = lk_onnx_open_file(&j->from, &j->card, name, &f, err);
     if (code)
         return code;
