@@ -1,4 +1,10 @@
-/* Making the graph: inserting, pruning, leading links around what is gone. */
+/* Making the graph: inserting, pruning, leading links around what is gone.
+ *
+ * Twins, vectors that codes cannot tell from each other, need care of their own. Catalogues hold
+ * thousands of equal pictures; by distance alone either one twin hides all others, which then no
+ * link leads to, or twins fill the rows and nothing leads out of them. So a row holds a few twins
+ * of its slot, which hide nobody and are picked at random, and a new one that takes an old one's
+ * place in a row takes over the link to it: what could be walked to before still can. */
 #include "index/graph.h"
 
 #include <math.h>
@@ -9,6 +15,10 @@
 #define MAX_CANDIDATES 512
 #define ROOM 4 /* a fourth of a row is left for links back, or each of them would prune */
 #define SCORE_BLOCK 64
+#define TWIN_4 0.36f /* by sqrt(dim): the error of a squared distance, of the squared length */
+#define TWIN_8 0.1f
+#define TWINS 4 /* a fourth of a row at most */
+#define NO_SLOT UINT32_MAX
 #define BLOCK 8 /* kept slots compared at a time: most candidates fall to the first few */
 
 lk_code lk_graph_init(lk_graph *g, const lk_codes *codes, size_t degree, size_t ef_construction,
@@ -18,7 +28,8 @@ lk_code lk_graph_init(lk_graph *g, const lk_codes *codes, size_t degree, size_t 
                     .codes = codes,
                     .degree = (degree + 15) / 16 * 16,
                     .ef_construction = ef_construction,
-                    .alpha = ALPHA};
+                    .alpha = ALPHA,
+                    .twin = (codes->bits == 4 ? TWIN_4 : TWIN_8) / sqrtf((float)codes->code_dim)};
     return lk_plane_init(&g->links, g->degree * sizeof(uint32_t), err);
 }
 
@@ -122,17 +133,53 @@ static float hidden_by(const lk_graph *g, lk_walk *w, uint32_t candidate, float 
     return most;
 }
 
+/* ---- twins ---- */
+
+static bool is_twin(const lk_graph *g, float norm2, float score)
+{
+    return norm2 - 2 * score <= norm2 * g->twin;
+}
+
+static size_t count_twins(const lk_graph *g, uint32_t slot, const lk_near *near, size_t n)
+{
+    size_t n_twins = 0;
+    float norm2 = lk_codes_terms(g->codes, slot)->norm2;
+    while (n_twins < n && is_twin(g, norm2, near[n_twins].score))
+        n_twins++;
+    return n_twins;
+}
+
+/* Bring some of the twins, which are near[n], to the front; returns how many. */
+static size_t pick_twins(const lk_graph *g, uint32_t slot, lk_near *near, size_t n)
+{
+    size_t m = n < g->degree / TWINS ? n : g->degree / TWINS;
+    uint64_t x = ((uint64_t)slot << 32 | near[0].slot) + 1;
+    for (size_t i = 0; i < m && m < n; i++) {
+        x = (x ^ x >> 31) * UINT64_C(0x9e3779b97f4a7c15);
+        size_t j = i + (size_t)(x >> 33) % (n - i);
+        lk_near swap = near[i];
+        near[i] = near[j];
+        near[j] = swap;
+    }
+    return m;
+}
+
+/* ---- keeping ---- */
+
 /* Keep the best of near[n], which is put in order, whose scores are for `slot`; returns how many
- * stand in front. What no kept slot hides comes first, however far; then what alpha spares. The
- * other way round the near ones of a dense place would take every link. */
+ * stand in front, twins first. What no kept slot hides comes then, however far; then what alpha
+ * spares. The other way round the near ones of a dense place would take every link. */
 static size_t prune(const lk_graph *g, lk_walk *w, uint32_t slot, lk_near *near, size_t n)
 {
     lk_near kept[LK_GRAPH_MAX_DEGREE], spare[MAX_CANDIDATES];
     uint32_t slots[LK_GRAPH_MAX_DEGREE];
-    size_t n_kept = 0, n_spare = 0, most = g->degree - g->degree / ROOM;
+    size_t n_kept = 0, n_spare = 0;
     float norm2 = lk_codes_terms(g->codes, slot)->norm2;
     n = in_order(near, n, slot);
-    for (size_t i = 0; i < n && n_kept < most; i++) {
+    size_t n_all_twins = count_twins(g, slot, near, n);
+    size_t n_twins = n_all_twins ? pick_twins(g, slot, near, n_all_twins) : 0;
+    size_t most = g->degree - g->degree / ROOM - n_twins;
+    for (size_t i = n_all_twins; i < n && n_kept < most; i++) {
         float away = norm2 - 2 * near[i].score;
         float factor = hidden_by(g, w, near[i].slot, away, g->alpha, slots, n_kept);
         if (factor <= 1) {
@@ -150,8 +197,8 @@ static size_t prune(const lk_graph *g, lk_walk *w, uint32_t slot, lk_near *near,
         }
     }
     for (size_t i = 0; i < n_kept; i++)
-        near[i] = kept[i];
-    return n_kept;
+        near[n_twins + i] = kept[i];
+    return n_twins + n_kept;
 }
 
 /* ---- inserting ---- */
@@ -173,24 +220,74 @@ static void score_near(const lk_graph *g, lk_walk *w, uint32_t slot, lk_near *ne
     }
 }
 
-static void link_back(lk_graph *g, lk_walk *w, uint32_t from, uint32_t to)
+static size_t find(const uint32_t *slots, size_t n, uint32_t slot)
 {
-    uint32_t links[LK_GRAPH_MAX_DEGREE + 1];
-    lk_near near[LK_GRAPH_MAX_DEGREE + 1];
-    lock_row(g, from);
-    size_t n = lk_graph_links(g, from, links), i = 0;
-    while (i < n && links[i] != to)
+    size_t i = 0;
+    while (i < n && slots[i] != slot)
         i++;
-    if (i == n && n < g->degree) {
+    return i;
+}
+
+/* Where a row that is full of twins gives one up, or n. Scores of near[n] are for `slot`. */
+static size_t spare_twin(const lk_graph *g, uint32_t slot, const lk_near *near, size_t n)
+{
+    size_t n_twins = 0, at = n;
+    float norm2 = lk_codes_terms(g->codes, slot)->norm2;
+    for (size_t i = 0; i < n; i++)
+        if (is_twin(g, norm2, near[i].score)) {
+            n_twins++;
+            at = at == n ? i : at;
+        }
+    return n_twins < g->degree / TWINS ? n : at;
+}
+
+/* Returns the slot whose place in the row it took, or NO_SLOT. */
+static uint32_t link_back(lk_graph *g, lk_walk *w, uint32_t from, uint32_t to, bool twin)
+{
+    lk_near near[LK_GRAPH_MAX_DEGREE + 1];
+    uint32_t links[LK_GRAPH_MAX_DEGREE], lost = NO_SLOT;
+    lock_row(g, from);
+    size_t n = lk_graph_links(g, from, links), spare = n;
+    bool fresh = find(links, n, to) == n;
+    for (size_t i = 0; i < n; i++)
+        near[i].slot = links[i];
+    near[n].slot = to;
+    if (fresh && (twin || n == g->degree))
+        score_near(g, w, from, near, n + 1);
+    if (fresh && twin)
+        spare = spare_twin(g, from, near, n);
+    if (fresh && spare < n) {
+        lost = links[spare];
+        atomic_store_explicit(&row_of(g, from)[spare], to + 1, memory_order_release);
+    } else if (fresh && n < g->degree) {
         atomic_store_explicit(&row_of(g, from)[n], to + 1, memory_order_release);
-    } else if (i == n) {
-        links[n++] = to;
-        for (i = 0; i < n; i++)
-            near[i].slot = links[i];
-        score_near(g, w, from, near, n);
-        write_row(g, from, near, prune(g, w, from, near, n));
+    } else if (fresh) {
+        write_row(g, from, near, prune(g, w, from, near, n + 1));
     }
     unlock_row(g, from);
+    return lost;
+}
+
+/* The slot is linked to those in lost[n] instead of to twins[m], whose links to them it took. */
+static void take_over(lk_graph *g, uint32_t slot, const lk_near *twins, size_t m,
+                      const uint32_t *lost, size_t n)
+{
+    uint32_t links[LK_GRAPH_MAX_DEGREE];
+    lock_row(g, slot);
+    size_t n_links = lk_graph_links(g, slot, links);
+    for (size_t i = 0, next = 0; i < n; i++) {
+        if (find(links, n_links, lost[i]) < n_links)
+            continue;
+        size_t at = n_links;
+        for (; next < m && at == n_links; next++)
+            if (find(lost, n, twins[next].slot) == n)
+                at = find(links, n_links, twins[next].slot);
+        at = at < g->degree ? at : g->degree - 1;
+        n_links += at == n_links;
+        links[at] = lost[i];
+        atomic_store_explicit(&row_of(g, slot)[at], lost[i] + 1, memory_order_release);
+    }
+    unlock_row(g, slot);
 }
 
 static bool in_history(const lk_walk *w, uint32_t slot)
@@ -201,24 +298,29 @@ static bool in_history(const lk_walk *w, uint32_t slot)
     return i < w->n_history;
 }
 
-/* Links that others made to the slot before it was inserted are candidates too. One that the walk
- * met as well has another score from it, and would stand in the row twice. */
-static bool add_links(lk_graph *g, lk_walk *w, uint32_t slot)
+/* The links that the slot has from others before it was inserted are candidates too. One that the
+ * walk met as well has another score from it, and would stand in the row twice. Its twins' links
+ * may be the only ones to them: these are lost[n] when the row is written anew. */
+static bool add_links(lk_graph *g, lk_walk *w, uint32_t slot, uint32_t *lost, size_t *n_lost)
 {
     uint32_t links[LK_GRAPH_MAX_DEGREE];
-    size_t n_links = lk_graph_links(g, slot, links), n = 0;
-    for (size_t i = 0; i < n_links; i++)
-        if (!in_history(w, links[i]))
-            links[n++] = links[i];
+    lk_near near[LK_GRAPH_MAX_DEGREE];
+    float norm2 = lk_codes_terms(g->codes, slot)->norm2;
+    size_t n = lk_graph_links(g, slot, links);
     void *p = w->history;
     if (n && !lk_grow(&p, &w->cap_history, w->n_history + n, sizeof *w->history))
         return false;
     w->history = p;
     for (size_t i = 0; i < n; i++)
-        w->history[w->n_history + i].slot = links[i];
+        near[i].slot = links[i];
     if (n)
-        score_near(g, w, slot, w->history + w->n_history, n);
-    w->n_history += n;
+        score_near(g, w, slot, near, n);
+    for (size_t i = 0; i < n; i++) {
+        if (!in_history(w, links[i]))
+            w->history[w->n_history++] = near[i];
+        if (is_twin(g, norm2, near[i].score))
+            lost[(*n_lost)++] = links[i];
+    }
     return true;
 }
 
@@ -231,13 +333,20 @@ lk_code lk_graph_insert(lk_graph *g, lk_walk *w, uint32_t slot, const float *vec
     lk_codes_query(g->codes, vector, true, w->q, &w->query);
     lk_graph_walk(g, &w, 1);
     w->keep_history = false;
+    uint32_t lost[2 * LK_GRAPH_MAX_DEGREE];
+    size_t n_lost = 0;
     lock_row(g, slot);
-    w->failed = !add_links(g, w, slot) || w->failed;
+    w->failed = !add_links(g, w, slot, lost, &n_lost) || w->failed;
     size_t n = prune(g, w, slot, w->history, w->n_history);
     write_row(g, slot, w->history, n);
     unlock_row(g, slot);
-    for (size_t i = 0; i < n; i++)
-        link_back(g, w, w->history[i].slot, slot);
+    size_t n_twins = count_twins(g, slot, w->history, n);
+    for (size_t i = 0; i < n; i++) {
+        lost[n_lost] = link_back(g, w, w->history[i].slot, slot, i < n_twins);
+        n_lost += lost[n_lost] != NO_SLOT;
+    }
+    if (n_lost)
+        take_over(g, slot, w->history, n_twins, lost, n_lost);
     return w->failed ? lk_fail(err, LK_E_NOMEM, "no memory to index a vector") : LK_OK;
 }
 

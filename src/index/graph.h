@@ -30,6 +30,7 @@ typedef struct lk_graph {
     size_t degree; /* links a slot, a multiple of 16: whole cache lines */
     size_t ef_construction;
     float alpha;
+    float twin;        /* vectors so near, by the squared length, are as good as equal */
     lk_plane links;    /* [slot][degree] _Atomic uint32_t: slot + 1; the first 0 ends them */
     lk_pivots *pivots; /* NULL: walks find nothing */
     atomic_uchar pivots_lock;

@@ -306,6 +306,57 @@ static void a_graph_without_a_route_finds_nothing(void **state)
     test_set_drop(&s);
 }
 
+/* ---- equal vectors ---- */
+
+/* Every `step`th vector is the first, but for a little noise. */
+static void make_equal(test_set *s, size_t n, size_t step, unsigned bits, uint64_t seed)
+{
+    float noise = seed % 4 < 2 ? 0 : 1e-3f;
+    test_set_make(s, n, DIM, 50, bits, seed);
+    for (size_t i = step; i < n; i += step) {
+        for (size_t j = 0; j < DIM; j++)
+            s->vectors[i * DIM + j] = s->vectors[j] + noise * test_normal(&s->rng);
+        lk_codes_put(s->codes, (uint32_t)i, s->vectors + i * DIM);
+    }
+}
+
+static void check_equal_are_found(const test_set *s, const lk_graph *g, size_t step)
+{
+    lk_walk w, *walks = &w;
+    size_t n_equal = s->n / step;
+    assert_int_equal(lk_walk_init(&w, s->codes, NULL), LK_OK);
+    for (size_t ef = 1; ef <= 2 * n_equal;
+         ef = ef < n_equal && 10 * ef > n_equal ? n_equal : ef * 10) {
+        begin_query(g, &w, s->vectors, ef);
+        lk_graph_walk(g, &walks, 1);
+        check_pool(&w);
+        size_t found = 0, wanted = ef < n_equal ? ef : n_equal;
+        for (size_t i = 0; i < w.n_pool; i++)
+            found += w.slots[i] % step == 0;
+        if (found < wanted)
+            fail_msg("%zu of %zu equal vectors with ef %zu", found, wanted, ef);
+    }
+    lk_walk_release(&w);
+}
+
+static void a_thousand_equal_vectors_are_all_found_among_others(void **state)
+{
+    (void)state;
+    test_set s;
+    lk_graph g;
+    for (size_t round = 0; round < 8; round++) {
+        size_t step = round % 2 ? 1 : 4;
+        make_equal(&s, 1000 * step, step, round < 4 ? 4 : 8, 20 + round);
+        build(&g, &s, 32);
+        check_rows(&g, s.n);
+        check_equal_are_found(&s, &g, step);
+        if (step > 1)
+            at_least(recall(&s, &g, NULL), 0.97, "beside equal vectors");
+        lk_graph_release(&g);
+        test_set_drop(&s);
+    }
+}
+
 /* ---- the rules of rows ---- */
 
 /* Slots in random order, some of them equal to others, some inserted twice, searches between. */
@@ -401,6 +452,7 @@ int main(void)
         cmocka_unit_test(walks_in_turn_answer_as_they_do_alone),
         cmocka_unit_test(few_vectors_are_all_found),
         cmocka_unit_test(a_graph_without_a_route_finds_nothing),
+        cmocka_unit_test(a_thousand_equal_vectors_are_all_found_among_others),
         cmocka_unit_test(random_lives_keep_the_rules_of_rows),
         cmocka_unit_test(short_memory_is_said_and_leaves_nothing_behind),
     };
