@@ -178,7 +178,7 @@ static void seed(const lk_graph *g, lk_walk *w, const lk_bitmap *which)
     if (!make_room(w, LK_WALK_GATHER))
         return;
     for (size_t i = 0; i < LK_WALK_GATHER; i++) {
-        size_t at = lk_bitmap_next(which, which->n_bits / LK_WALK_GATHER * i);
+        size_t at = lk_bitmap_next(which, which->n_bits * i / LK_WALK_GATHER);
         if (at != LK_BITMAP_NONE)
             see(w, (uint32_t)at);
     }

@@ -254,6 +254,17 @@ static size_t offer_list(const lk_ivf *ivf, lk_walk *w, uint32_t list, const lk_
     return n_scored;
 }
 
+/* Mark what is in the pool, for a caller who offers more: what is not, cannot get in again. */
+static void mark_pool(lk_walk *w)
+{
+    if (!lk_visited_reserve(&w->visited, w->n_pool)) {
+        w->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < w->n_pool; i++)
+        lk_visited_add(&w->visited, w->slots[i]);
+}
+
 /* A list that a filter empties costs little and tells nothing: it is not one of the nprobe. What is
  * near under a filter lies further out, so that more than the pool must be looked at. */
 size_t lk_ivf_search(const lk_ivf *ivf, lk_walk *w, size_t nprobe, const lk_bitmap *which)
@@ -269,5 +280,6 @@ size_t lk_ivf_search(const lk_ivf *ivf, lk_walk *w, size_t nprobe, const lk_bitm
         n_scored += n;
         n_probed += n > 0;
     }
+    mark_pool(w);
     return n_scored;
 }

@@ -56,8 +56,8 @@ void lk_ivf_drop(lk_ivf *ivf, const lk_bitmap *dead);
 
 /* Offer w the slots of the nprobe nearest lists, of those in `which` alone unless it is NULL, and
  * of further lists as long as w->ef slots were not met, so that k results come whenever k exist. w
- * was cleared and holds its query. Returns how many were scored; w->failed says that memory ran out
- * before. */
+ * was cleared and holds its query; its visited set holds the pool afterwards. Returns how many were
+ * scored; w->failed says that memory ran out. */
 size_t lk_ivf_search(const lk_ivf *ivf, lk_walk *w, size_t nprobe, const lk_bitmap *which);
 
 #endif

@@ -199,6 +199,34 @@ static void a_filter_stops_where_it_was_told_to(void **state)
     test_set_drop(&s);
 }
 
+/* In a graph without links all that is found are the seeds. */
+static void walks_under_a_filter_begin_in_every_part_of_it(void **state)
+{
+    (void)state;
+    test_set s;
+    lk_graph g;
+    lk_walk w;
+    lk_bitmap which;
+    for (size_t n = 200; n <= 2000; n += 300) {
+        test_set_make(&s, n, DIM, 5, 4, n);
+        begin(&g, &s, 16);
+        test_set_random(&s, 1, &which);
+        assert_int_equal(lk_walk_init(&w, s.codes, NULL), LK_OK);
+        begin_query(&g, &w, s.vectors, n);
+        lk_graph_walk_filtered(&g, &w, &which, n + 1);
+        if (w.n_pool < (n < LK_WALK_GATHER ? n : LK_WALK_GATHER))
+            fail_msg("%zu of %zu seeds", w.n_pool, n);
+        size_t last = 0;
+        for (size_t i = 0; i < w.n_pool; i++)
+            last = w.slots[i] > last ? w.slots[i] : last;
+        assert_true(last >= n - n / 100 - 1);
+        lk_bitmap_release(&which);
+        lk_walk_release(&w);
+        lk_graph_release(&g);
+        test_set_drop(&s);
+    }
+}
+
 /* ---- threads, and walks in turn ---- */
 
 static void a_graph_of_four_threads_is_as_good(void **state)
@@ -448,6 +476,7 @@ int main(void)
         cmocka_unit_test(walks_find_what_exact_search_finds),
         cmocka_unit_test(filters_of_every_width_find_what_matches),
         cmocka_unit_test(a_filter_stops_where_it_was_told_to),
+        cmocka_unit_test(walks_under_a_filter_begin_in_every_part_of_it),
         cmocka_unit_test(a_graph_of_four_threads_is_as_good),
         cmocka_unit_test(walks_in_turn_answer_as_they_do_alone),
         cmocka_unit_test(few_vectors_are_all_found),
