@@ -385,6 +385,106 @@ static void a_thousand_equal_vectors_are_all_found_among_others(void **state)
     }
 }
 
+/* ---- what is gone ---- */
+
+/* As mending does: every live row is led around the dead, then theirs are emptied. */
+static void mend(lk_graph *g, const test_set *s, const lk_bitmap *dead)
+{
+    lk_walk w;
+    lk_err err;
+    uint32_t live[400], links[LK_GRAPH_MAX_DEGREE];
+    size_t n = 0;
+    assert_int_equal(lk_walk_init(&w, s->codes, NULL), LK_OK);
+    for (uint32_t i = 0; i < s->n; i++)
+        if (!lk_bitmap_get(dead, i)) {
+            test_ok(lk_graph_detach(g, &w, i, dead, &err), &err);
+            if (n < LK_ARRAY_LEN(live) && i % 7 == 0)
+                live[n++] = i;
+        }
+    test_ok(lk_graph_route(g, live, n, &err), &err);
+    for (uint32_t i = 0; i < s->n; i++) {
+        if (lk_bitmap_get(dead, i))
+            lk_graph_forget(g, i);
+        size_t m = lk_graph_links(g, i, links);
+        for (size_t j = 0; j < m; j++)
+            if (lk_bitmap_get(dead, links[j]))
+                fail_msg("slot %u is linked to %u, which is gone", i, links[j]);
+    }
+    lk_walk_release(&w);
+}
+
+static void links_are_led_around_what_is_gone(void **state)
+{
+    (void)state;
+    test_set s;
+    lk_graph g;
+    lk_bitmap dead, live;
+    test_set_make(&s, 6000, DIM, 60, 4, 9);
+    build(&g, &s, 32);
+    for (size_t round = 1; round <= 2; round++) {
+        test_set_random(&s, 0.3 * (double)round, &dead);
+        mend(&g, &s, &dead);
+        check_rows(&g, s.n);
+        lk_bitmap_init(&live);
+        assert_int_equal(lk_bitmap_copy(&live, &dead, NULL), LK_OK);
+        lk_bitmap_not(&live);
+        float q[DIM];
+        lk_walk w, *walks = &w;
+        double sum = 0;
+        assert_int_equal(lk_walk_init(&w, s.codes, NULL), LK_OK);
+        for (size_t i = 0; i < QUERIES; i++) {
+            test_set_query(&s, q);
+            begin_query(&g, &w, q, EF);
+            lk_graph_walk(&g, &walks, 1);
+            check_pool(&w);
+            sum += test_set_recall(&s, q, &live, K, w.slots, w.n_pool);
+        }
+        at_least(sum / QUERIES, 0.97, "around what is gone");
+        lk_walk_release(&w);
+        for (uint32_t i = 0; i < s.n; i++) /* they come back */
+            if (lk_bitmap_get(&dead, i)) {
+                lk_err err;
+                assert_int_equal(lk_walk_init(&w, s.codes, NULL), LK_OK);
+                test_ok(lk_graph_insert(&g, &w, i, s.vectors + i * DIM, &err), &err);
+                lk_walk_release(&w);
+            }
+        check_rows(&g, s.n);
+        at_least(recall(&s, &g, NULL), 0.97, "with those that came back");
+        lk_bitmap_release(&live);
+        lk_bitmap_release(&dead);
+    }
+    lk_graph_release(&g);
+    test_set_drop(&s);
+}
+
+static void equal_vectors_are_found_when_others_of_them_are_gone(void **state)
+{
+    (void)state;
+    test_set s;
+    lk_graph g;
+    lk_bitmap dead;
+    lk_walk w, *walks = &w;
+    make_equal(&s, 4000, 4, 4, 24);
+    build(&g, &s, 32);
+    test_set_random(&s, 0.5, &dead);
+    mend(&g, &s, &dead);
+    check_rows(&g, s.n);
+    size_t there = 0, found = 0;
+    for (size_t i = 0; i < s.n; i += 4)
+        there += !lk_bitmap_get(&dead, i);
+    assert_int_equal(lk_walk_init(&w, s.codes, NULL), LK_OK);
+    begin_query(&g, &w, s.vectors, there);
+    lk_graph_walk(&g, &walks, 1);
+    for (size_t i = 0; i < w.n_pool; i++)
+        found += w.slots[i] % 4 == 0;
+    if (100 * found < 98 * there)
+        fail_msg("%zu of %zu equal vectors", found, there);
+    lk_walk_release(&w);
+    lk_bitmap_release(&dead);
+    lk_graph_release(&g);
+    test_set_drop(&s);
+}
+
 /* ---- the rules of rows ---- */
 
 /* Slots in random order, some of them equal to others, some inserted twice, searches between. */
@@ -482,6 +582,8 @@ int main(void)
         cmocka_unit_test(few_vectors_are_all_found),
         cmocka_unit_test(a_graph_without_a_route_finds_nothing),
         cmocka_unit_test(a_thousand_equal_vectors_are_all_found_among_others),
+        cmocka_unit_test(links_are_led_around_what_is_gone),
+        cmocka_unit_test(equal_vectors_are_found_when_others_of_them_are_gone),
         cmocka_unit_test(random_lives_keep_the_rules_of_rows),
         cmocka_unit_test(short_memory_is_said_and_leaves_nothing_behind),
     };
