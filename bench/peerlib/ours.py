@@ -49,7 +49,7 @@ class Program:
             rows = int.from_bytes(head.read(4), "little")
         if last["build_s"]:
             yield {"kind": "build", "index": name, "rows": rows, "build_s": last["build_s"],
-                   "threads": self.args.threads}
+                   "cpu_s": last.get("build_cpu_s"), "threads": self.args.threads}
         yield {"kind": "memory", "index": name, "rss_mb": last["rss_mb"]}
 
     def under_filters(self, name):
