@@ -62,8 +62,8 @@ static lk_code write_file(job *j, size_t i, lk_blob bytes, lk_err *err)
     return code;
 }
 
-/* What the towers in this file need of it: a head that makes classes of an embedding is left out.
- */
+/* What the towers in this file need of it, appended to *into, or nothing where that is the whole: a
+ * head that makes classes of an embedding is left out. */
 static lk_code cut_tower(job *j, const char *file, lk_blob model, lk_buf *into, lk_err *err)
 {
     const lk_card *c = &j->card;
@@ -85,10 +85,8 @@ static lk_code cut_tower(job *j, const char *file, lk_blob model, lk_buf *into, 
         code = lk_cut_new(model, &g, err);
     if (!code)
         code = lk_cut_write(g, n, wanted, into, &whole, err);
-    if (!code && whole)
-        lk_buf_put(into, model.p, model.n);
     lk_cut_free(g);
-    return code ? code : lk_buf_check(into, err);
+    return code;
 }
 
 static lk_code make_tower(job *j, size_t i, lk_err *err)
@@ -104,8 +102,8 @@ static lk_code make_tower(job *j, size_t i, lk_err *err)
     lk_buf_init(&used, LK_MAX_MODEL_BYTES);
     code = cut_tower(j, name, f.bytes, &used, err);
     if (!code) {
-        lk_blob bytes = {(const unsigned char *)used.p, used.n};
-        code = lk_quantize(bytes, j->how, &b, &report, err);
+        lk_blob part = {(const unsigned char *)used.p, used.n};
+        code = lk_quantize(used.n ? part : f.bytes, j->how, &b, &report, err);
     }
     lk_buf_release(&used);
     if (code)
