@@ -59,11 +59,9 @@ static void write_stats(const lk_stats *s, lk_jw *w)
                   {"memory_bytes", s->memory_bytes}};
     const struct {
         const char *key, *text;
-    } texts[] = {{"model", s->model_name},
-                 {"model_version", s->model_version},
-                 {"model_key", s->model_key},
-                 {"index", s->index},
-                 {"index_state", s->index_state}};
+    } texts[] = {{"model", s->model_name},        {"model_version", s->model_version},
+                 {"model_key", s->model_key},     {"index", s->index},
+                 {"index_state", s->index_state}, {"index_asked", s->index_asked}};
     lk_jw_obj(w);
     for (size_t i = 0; i < LK_ARRAY_LEN(counts); i++) {
         lk_jw_key(w, counts[i].key);
@@ -75,6 +73,12 @@ static void write_stats(const lk_stats *s, lk_jw *w)
     }
     lk_jw_key(w, "index_built");
     lk_jw_real(w, s->index_built);
+    lk_jw_key(w, "index_M");
+    lk_jw_int(w, s->index_M);
+    lk_jw_key(w, "index_ef_construction");
+    lk_jw_int(w, s->index_ef_construction);
+    lk_jw_key(w, "index_nlist");
+    lk_jw_int(w, s->index_nlist);
     lk_jw_key(w, "categories");
     lk_jw_raw(w, s->categories);
     lk_jw_key(w, "color_schemes");
@@ -218,6 +222,7 @@ const cli_command cmd_verify = {
 typedef struct index_opts {
     cli_common common;
     const char *kind;
+    int64_t M, ef_construction, nlist;
 } index_opts;
 
 static const lk_opt index_options[] = {
@@ -225,7 +230,28 @@ static const lk_opt index_options[] = {
      .type = LK_OPT_STR,
      .offset = offsetof(index_opts, kind),
      .arg = "NAME",
-     .help = "auto or flat (default: as it is)"},
+     .help = "auto, flat, hnsw or ivf (default: as it is)"},
+    {.name = "M",
+     .type = LK_OPT_INT,
+     .offset = offsetof(index_opts, M),
+     .arg = "N",
+     .dflt = "0",
+     .max = 128,
+     .help = "hnsw: half the links of a vector, 4 to 128; 0 as it is, at first 24"},
+    {.name = "ef-construction",
+     .type = LK_OPT_INT,
+     .offset = offsetof(index_opts, ef_construction),
+     .arg = "N",
+     .dflt = "0",
+     .max = 65536,
+     .help = "hnsw: candidates for links, 8 to 65536; 0 as it is, at first 160"},
+    {.name = "nlist",
+     .type = LK_OPT_INT,
+     .offset = offsetof(index_opts, nlist),
+     .arg = "N",
+     .dflt = "0",
+     .max = 65536,
+     .help = "ivf: lists; 0 as it is, at first by the number of vectors"},
     {.name = NULL},
 };
 
@@ -243,8 +269,9 @@ static int run_index(void *opts, int argc, char **argv)
     cli_catch_signals();
     if (!cli_open(&o->common, LK_OPEN_EXISTING, &e, &rc))
         return rc;
+    lk_index_opts opts_now = {o->kind, o->M, o->ef_construction, o->nlist};
     lk_progress_init(&p, o->common.quiet ? -1 : STDERR_FILENO, "building", "vectors");
-    lk_code code = lk_engine_build_index(e, o->kind, lk_progress_set, &p, &cli_stop, &err);
+    lk_code code = lk_engine_build_index(e, &opts_now, lk_progress_set, &p, &cli_stop, &err);
     lk_progress_finish(&p);
     lk_engine_close(e);
     return code == LK_E_CANCELED ? CLI_STOPPED
@@ -256,7 +283,10 @@ const cli_command cmd_index = {
     .name = "index",
     .usage = "build|status",
     .summary = "build the vector index, or tell its state",
-    .describe = "Builds the index over the stored vectors anew, or tells its state.",
+    .describe =
+        "Builds the index over the stored vectors anew, or tells its state. \"auto\" compares\n"
+        "every vector up to 20,000 of them and builds a graph (hnsw) from there on; \"ivf\"\n"
+        "is quicker to build and smaller. What is given here stays the collection's.",
     .options = index_options,
     .size = sizeof(index_opts),
     .min_args = 1,

@@ -289,8 +289,9 @@ typedef struct lk_stats {
     uint64_t model_items, model_runs; /* embeddings made, and runs of the model for them */
     lk_drift_stats drift;
     lk_self_test self_test; /* the last */
-    char index[16], index_state[16];
+    char index[16], index_state[16], index_asked[16];
     double index_built;
+    int64_t index_M, index_ef_construction, index_nlist; /* as asked for; 0: the defaults */
     lk_str categories, color_schemes; /* JSON objects {value: count}, in the arena */
 } lk_stats;
 
@@ -307,9 +308,18 @@ LK_CHECK lk_code lk_engine_verify(lk_engine *e, bool deep, bool repair, lk_verif
                                   void *ctx, lk_progress_fn *progress, void *progress_ctx,
                                   lk_verified *ret, lk_err *err);
 
-/* (Re)build the vector index now; index NULL keeps the kind. */
-LK_CHECK lk_code lk_engine_build_index(lk_engine *e, const char *index, lk_progress_fn *progress,
-                                       void *ctx, const lk_cancel *cancel, lk_err *err);
+/* What the vector index is to be; what is NULL or 0 stays as it is. */
+typedef struct lk_index_opts {
+    const char *kind; /* "auto", "flat", "hnsw", "ivf" */
+    int64_t M, ef_construction, nlist;
+} lk_index_opts;
+
+/* From now on; what has to be built for it is built behind searches. */
+LK_CHECK lk_code lk_engine_tune_index(lk_engine *e, const lk_index_opts *opts, lk_err *err);
+/* (Re)build the vector index now. */
+LK_CHECK lk_code lk_engine_build_index(lk_engine *e, const lk_index_opts *opts,
+                                       lk_progress_fn *progress, void *ctx, const lk_cancel *cancel,
+                                       lk_err *err);
 
 /* Compare the collection's model with its recorded canary now; what the last such test found. */
 LK_CHECK lk_code lk_engine_self_test(lk_engine *e, lk_self_test *ret, lk_err *err);

@@ -140,7 +140,11 @@ static lk_code space_stats(lk_engine *e, lk_space *sp, lk_arena *into, lk_stats 
     ret->data_bytes += info.disk_bytes;
     memcpy(ret->index, info.index, sizeof ret->index);
     memcpy(ret->index_state, info.state, sizeof ret->index_state);
+    memcpy(ret->index_asked, info.asked, sizeof ret->index_asked);
     ret->index_built = info.built;
+    ret->index_M = info.M;
+    ret->index_ef_construction = info.ef_construction;
+    ret->index_nlist = info.nlist;
     return LK_OK;
 }
 
@@ -168,12 +172,30 @@ lk_code lk_engine_stats(lk_engine *e, lk_arena *into, lk_stats *ret, lk_err *err
     return LK_OK;
 }
 
-lk_code lk_engine_build_index(lk_engine *e, const char *index, lk_progress_fn *progress, void *ctx,
-                              const lk_cancel *cancel, lk_err *err)
+static lk_vectors_opts index_opts(const lk_index_opts *from)
 {
     lk_vectors_opts vo;
     lk_vectors_opts_default(&vo);
-    vo.index = index;
+    vo.index = from->kind;
+    vo.M = from->M;
+    vo.ef_construction = from->ef_construction;
+    vo.nlist = from->nlist;
+    return vo;
+}
+
+lk_code lk_engine_tune_index(lk_engine *e, const lk_index_opts *opts, lk_err *err)
+{
+    lk_vectors_opts vo = index_opts(opts);
+    lk_space *sp = lk_space_pin(e);
+    lk_code code = lk_vectors_tune(sp->vectors, &vo, err);
+    lk_space_unpin(e, sp);
+    return code;
+}
+
+lk_code lk_engine_build_index(lk_engine *e, const lk_index_opts *opts, lk_progress_fn *progress,
+                              void *ctx, const lk_cancel *cancel, lk_err *err)
+{
+    lk_vectors_opts vo = index_opts(opts);
     lk_space *sp = lk_space_pin(e);
     lk_code code =
         lk_vectors_build(sp->vectors, &vo, (unsigned)e->opts.threads, progress, ctx, cancel, err);

@@ -10,6 +10,8 @@
 
 const lk_arg_doc lk_collection_patch_doc[] = {
     {"categories", "any", "labels with prompts, or a classifier with classes; null: the model's"},
+    {"index", "object",
+     "kind (auto, flat, hnsw, ivf), M, ef_construction, nlist; built behind searches"},
     {NULL, NULL, NULL},
 };
 const lk_arg_doc lk_relabel_doc[] = {
@@ -64,6 +66,8 @@ static lk_code write_collection(lk_request *rq, lk_jw *w, lk_err *err)
     lk_jw_end_obj(w);
     lk_jw_key(w, "categories");
     write_categories(&c, w);
+    lk_jw_key(w, "index");
+    lk_write_index(w, &st);
     lk_jw_end_obj(w);
     return LK_OK;
 }
@@ -143,9 +147,30 @@ static lk_code set_categories(lk_request *rq, const lk_jval *v, lk_err *err)
     return code;
 }
 
+static lk_code set_index(lk_request *rq, const lk_jval *v, lk_err *err)
+{
+    static const char *const known[] = {"kind", "M", "ef_construction", "nlist"};
+    lk_index_opts o = {.kind = NULL};
+    lk_str kind = {NULL, 0};
+    lk_code code = lk_json_only(v, known, LK_ARRAY_LEN(known), err);
+    if (!code)
+        code = lk_json_get_str(v, "kind", &kind, err);
+    if (!code && kind.p) {
+        o.kind = lk_arena_strndup(&rq->arena, kind.p, kind.n);
+        code = o.kind ? LK_OK : lk_fail(err, LK_E_NOMEM, "no memory for a request");
+    }
+    if (!code)
+        code = lk_json_get_int(v, "M", 0, 128, &o.M, err);
+    if (!code)
+        code = lk_json_get_int(v, "ef_construction", 0, 65536, &o.ef_construction, err);
+    if (!code)
+        code = lk_json_get_int(v, "nlist", 0, 65536, &o.nlist, err);
+    return code ? code : lk_engine_tune_index(rq->engine, &o, err);
+}
+
 lk_code lk_handle_collection_patch(lk_request *rq, lk_err *err)
 {
-    static const char *const known[] = {"categories"};
+    static const char *const known[] = {"categories", "index"};
     lk_json *doc = NULL;
     lk_code code = lk_args_only(&rq->query, NULL, 0, err);
     if (!code)
@@ -156,8 +181,10 @@ lk_code lk_handle_collection_patch(lk_request *rq, lk_err *err)
     if (!code)
         code = lk_json_only(root, known, LK_ARRAY_LEN(known), err);
     if (!code && lk_jval_len(root) == 0)
-        code = lk_fail_field(err, LK_E_INVALID, "categories", "categories are missing");
-    if (!code)
+        code = lk_fail_field(err, LK_E_INVALID, "", "categories or index are missing");
+    if (!code && lk_jval_get(root, "index"))
+        code = set_index(rq, lk_jval_get(root, "index"), err);
+    if (!code && lk_jval_get(root, "categories"))
         code = set_categories(rq, lk_jval_get(root, "categories"), err);
     lk_json_free(doc);
     return code ? code : answer_collection(rq, err);

@@ -15,6 +15,8 @@ lk_handler_fn lk_handle_search, lk_handle_similar;
 /* embed.c */
 lk_handler_fn lk_handle_embed;
 /* collections.c */
+/* {kind, state, built, asked, M, ef_construction, nlist}. */
+void lk_write_index(lk_jw *w, const lk_stats *st);
 lk_handler_fn lk_handle_collections, lk_handle_collection, lk_handle_collection_patch;
 lk_handler_fn lk_handle_collection_relabel;
 /* seeds.c: the routes of older clients, in their JSON */

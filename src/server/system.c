@@ -56,6 +56,23 @@ static void member_str(lk_jw *w, const char *key, const char *v)
     lk_jw_strz(w, v);
 }
 
+void lk_write_index(lk_jw *w, const lk_stats *st)
+{
+    lk_jw_obj(w);
+    member_str(w, "kind", st->index);
+    member_str(w, "state", st->index_state);
+    lk_jw_key(w, "built");
+    lk_jw_real(w, st->index_built);
+    member_str(w, "asked", st->index_asked);
+    lk_jw_key(w, "M");
+    lk_jw_int(w, st->index_M);
+    lk_jw_key(w, "ef_construction");
+    lk_jw_int(w, st->index_ef_construction);
+    lk_jw_key(w, "nlist");
+    lk_jw_int(w, st->index_nlist);
+    lk_jw_end_obj(w);
+}
+
 lk_code lk_handle_stats(lk_request *rq, lk_err *err)
 {
     lk_stats st;
@@ -85,12 +102,7 @@ lk_code lk_handle_stats(lk_request *rq, lk_err *err)
     lk_jw_end_arr(&w);
     lk_jw_end_obj(&w);
     lk_jw_key(&w, "index");
-    lk_jw_obj(&w);
-    member_str(&w, "kind", st.index);
-    member_str(&w, "state", st.index_state);
-    lk_jw_key(&w, "built");
-    lk_jw_real(&w, st.index_built);
-    lk_jw_end_obj(&w);
+    lk_write_index(&w, &st);
     lk_jw_key(&w, "categories");
     lk_jw_raw(&w, st.categories);
     lk_jw_key(&w, "color_schemes");

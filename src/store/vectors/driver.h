@@ -27,6 +27,7 @@ typedef struct lk_vectors_driver {
     /* optional: LK_E_UNSUPPORTED without */
     lk_code (*values)(lk_vectors *v, lk_str field, size_t limit, lk_arena *into,
                       lk_value_count **ret, size_t *ret_n, lk_err *err);
+    lk_code (*tune)(lk_vectors *v, const lk_vectors_opts *index, lk_err *err);
     lk_code (*build)(lk_vectors *v, const lk_vectors_opts *index, unsigned n_threads,
                      lk_progress_fn *progress, void *ctx, const lk_cancel *cancel, lk_err *err);
     /* optional: nothing to check without */

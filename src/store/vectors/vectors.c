@@ -49,11 +49,11 @@ static lk_code check_opts(const lk_vectors_opts *o, lk_err *err)
     if (code == LK_OK)
         code = check_word(o->originals, originals, LK_ARRAY_LEN(originals), "originals", err);
     if (code == LK_OK)
-        code = check_range(o->M, 2, 256, "M", err);
+        code = check_range(o->M, 4, 128, "M", err);
     if (code == LK_OK)
-        code = check_range(o->ef_construction, 4, 4096, "ef_construction", err);
+        code = check_range(o->ef_construction, 8, 65536, "ef_construction", err);
     if (code == LK_OK)
-        code = check_range(o->nlist, 1, 1 << 20, "nlist", err);
+        code = check_range(o->nlist, 1, 65536, "nlist", err);
     return code;
 }
 
@@ -238,15 +238,31 @@ lk_code lk_vectors_info_of(lk_vectors *v, lk_vectors_info *ret, lk_err *err)
     return v->driver->info(v, ret, err);
 }
 
+static lk_code index_opts(const lk_vectors_opts *index, lk_vectors_opts *ret, lk_err *err)
+{
+    lk_vectors_opts_default(ret);
+    if (index)
+        memcpy(ret, index, index->size < sizeof *ret ? index->size : sizeof *ret);
+    ret->create = false;
+    return check_opts(ret, err);
+}
+
+lk_code lk_vectors_tune(lk_vectors *v, const lk_vectors_opts *index, lk_err *err)
+{
+    lk_vectors_opts o;
+    lk_code code = index_opts(index, &o, err);
+    if (code)
+        return code;
+    if (!v->driver->tune)
+        return fail_unsupported(v, "chooses its index by itself", err);
+    return v->driver->tune(v, &o, err);
+}
+
 lk_code lk_vectors_build(lk_vectors *v, const lk_vectors_opts *index, unsigned n_threads,
                          lk_progress_fn *progress, void *ctx, const lk_cancel *cancel, lk_err *err)
 {
     lk_vectors_opts o;
-    lk_vectors_opts_default(&o);
-    if (index)
-        memcpy(&o, index, index->size < sizeof o ? index->size : sizeof o);
-    o.create = false;
-    lk_code code = check_opts(&o, err);
+    lk_code code = index_opts(index, &o, err);
     if (code)
         return code;
     if (!v->driver->build)

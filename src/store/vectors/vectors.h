@@ -118,15 +118,20 @@ LK_CHECK lk_code lk_vectors_values(lk_vectors *v, lk_str field, size_t limit, lk
 typedef struct lk_vectors_info {
     size_t dim;
     lk_metric metric;
-    uint64_t n;       /* live rows */
-    uint64_t deleted; /* rows not yet reused */
-    char index[16];   /* "flat", "hnsw" … as in force now */
-    char state[16];   /* "ready", "building", "stale" */
-    double built;     /* share of the rows that the index covers, 0..1 */
+    uint64_t n;                        /* live rows */
+    uint64_t deleted;                  /* rows not yet reused */
+    char index[16];                    /* "flat", "hnsw" … as in force now */
+    char asked[16];                    /* "auto", "flat" … as the options have it */
+    int64_t M, ef_construction, nlist; /* likewise; 0: the index's defaults */
+    char state[16];                    /* "ready", "building", "stale" */
+    double built;                      /* share of the rows that the index covers, 0..1 */
     uint64_t memory_bytes, disk_bytes;
 } lk_vectors_info;
 
 LK_CHECK lk_code lk_vectors_info_of(lk_vectors *v, lk_vectors_info *ret, lk_err *err);
+/* Other index options from now on (index, M, ef_construction, nlist; what is NULL or 0 stays). What
+ * has to be built for them is built behind searches. LK_E_UNSUPPORTED as below. */
+LK_CHECK lk_code lk_vectors_tune(lk_vectors *v, const lk_vectors_opts *index, lk_err *err);
 /* (Re)build the index now on n_threads (0: all). Searches go on. NULL progress and cancel allowed.
  * LK_E_UNSUPPORTED by drivers that index by themselves. */
 LK_CHECK lk_code lk_vectors_build(lk_vectors *v, const lk_vectors_opts *index, unsigned n_threads,

@@ -9,7 +9,8 @@
 #include "store/vectors/embedded/internal.h"
 
 #define AUTO_ROWS 20000 /* from here on "auto" builds a graph; comparing all is quick below */
-#define LINK_STEP 256  /* slots between looking whether to stop; one thread keeps up with a writer \
+#define LINK_STEP                                                                                  \
+    256                /* slots between looking whether to stop; one thread keeps up with a writer \
                         */
 #define LINK_MUCH 4096 /* so many wait that all threads are worth it */
 #define FAR_BEHIND 16384 /* waiting slots: searches would notice comparing more */
@@ -91,6 +92,16 @@ static bool wants(const lk_embedded *e, lk_ann_opts *ret)
     if (strcmp(kind, "flat") == 0)
         return false;
     return strcmp(kind, "auto") == 0 ? e->n_live >= AUTO_ROWS : e->n_live > 0;
+}
+
+/* Was it made as the options have it now? Those left to the index suit whatever it took. */
+static bool suits(const lk_ann *a, const lk_ann_opts *o)
+{
+    const lk_ann_opts *is = lk_ann_opts_of(a);
+    size_t M = o->M ? o->M : LK_ANN_M;
+    size_t ef = o->ef_construction ? o->ef_construction : LK_ANN_EF_CONSTRUCTION;
+    return is->kind == o->kind && (o->kind == LK_ANN_IVF ? !o->nlist || is->nlist == o->nlist
+                                                         : is->M == M && is->ef_construction == ef);
 }
 
 /* ---- the writer ---- */
@@ -425,12 +436,17 @@ static bool work(lk_embedded *e)
     lk_ann_opts opts;
     pthread_rwlock_rdlock(&e->lock);
     bool wanted = wants(e, &opts);
+    char kind[sizeof e->options.index];
+    memcpy(kind, e->options.index, sizeof kind);
     pthread_rwlock_unlock(&e->lock);
     lk_embedded_ann *x = lk_embedded_index_hold(e, true);
     lk_code code = LK_OK;
     bool some = true;
     size_t n = 0;
-    if (!x && wanted) {
+    if (x && strcmp(kind, "flat") == 0) {
+        drop(e);
+    } else if (wanted && (!x || !suits(x->ann, &opts))) {
+        let_go(x);
         code = build(e, &opts, 0, NULL, NULL, &e->index.cancel, NULL);
         x = code ? NULL : lk_embedded_index_hold(e, true);
         if (x)

@@ -481,14 +481,21 @@ static void reindex(void *ctx)
     r->code = change_index(r->e, r->opts, r->err);
 }
 
+static lk_code embedded_tune(lk_vectors *v, const lk_vectors_opts *index, lk_err *err)
+{
+    reindexing r = {.e = lk_embedded_of(v), .opts = index, .err = err};
+    lk_group_alone(&r.e->group, reindex, &r);
+    lk_embedded_index_wake(r.e);
+    return r.code;
+}
+
 static lk_code embedded_build(lk_vectors *v, const lk_vectors_opts *index, unsigned n_threads,
                               lk_progress_fn *progress, void *ctx, const lk_cancel *cancel,
                               lk_err *err)
 {
     lk_embedded *e = lk_embedded_of(v);
-    reindexing r = {.e = e, .opts = index, .err = err};
-    lk_group_alone(&e->group, reindex, &r);
-    return r.code ? r.code : lk_embedded_index_build(e, n_threads, progress, ctx, cancel, err);
+    lk_code code = embedded_tune(v, index, err);
+    return code ? code : lk_embedded_index_build(e, n_threads, progress, ctx, cancel, err);
 }
 
 const lk_vectors_driver lk_vectors_embedded = {
@@ -504,6 +511,7 @@ const lk_vectors_driver lk_vectors_embedded = {
     .schema = lk_embedded_schema,
     .info = lk_embedded_info,
     .values = lk_embedded_values,
+    .tune = embedded_tune,
     .build = embedded_build,
     .verify = lk_embedded_verify,
 };

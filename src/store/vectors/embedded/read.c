@@ -366,6 +366,15 @@ static void describe_index(lk_embedded *e, lk_vectors_info *ret)
     lk_embedded_index_let_go(x);
 }
 
+/* The options in their place; under the lock. */
+static void describe_options(const lk_embedded *e, lk_vectors_info *ret)
+{
+    snprintf(ret->asked, sizeof ret->asked, "%s", e->options.index);
+    ret->M = e->options.M;
+    ret->ef_construction = e->options.ef_construction;
+    ret->nlist = e->options.nlist;
+}
+
 lk_code lk_embedded_info(lk_vectors *v, lk_vectors_info *ret, lk_err *err)
 {
     lk_embedded *e = lk_embedded_of(v);
@@ -375,6 +384,7 @@ lk_code lk_embedded_info(lk_vectors *v, lk_vectors_info *ret, lk_err *err)
         return code;
     describe_index(e, &info);
     pthread_rwlock_rdlock(&e->lock);
+    describe_options(e, &info);
     info.n = e->n_live;
     info.deleted = e->n_slots - e->n_live;
     info.disk_bytes += e->live_bytes;
