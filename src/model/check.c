@@ -315,7 +315,7 @@ static bool is_finding(lk_code code)
 static lk_code check_running(const char *name, const lk_check_opts *o, const lk_card_source *from,
                              uint64_t bytes, lk_checked *ret, lk_err *err)
 {
-    const lk_trial_limits limits = lk_trial_limits_of(bytes);
+    const lk_trial_limits limits = lk_trial_limits_of(bytes, o->model->provider);
     lk_err why = {.code = LK_OK};
     lk_buf sent;
     running *r = lk_calloc(1, sizeof *r);

@@ -6,10 +6,10 @@
  * threads of its own here (onnx.c), so that a copy of a process that has loaded it works as well.
  *
  * Memory is limited by RLIMIT_DATA, which counts private memory that can be written, above what
- * the process has already: RLIMIT_AS would count mapped files and reserved ranges, too. The
- * processor's time has a limit beside the clock's, for a child whose parent was killed; the
- * parent's death kills it anyway. The answer goes through a pipe: the error as it stands in memory
- * - both ends are the same program - and then the bytes. */
+ * the process has already: RLIMIT_AS would count mapped files and reserved ranges, too. Time is
+ * the processor's, which is the same on a busy machine; a child that only waits is ended when the
+ * clock has gone on BUSY_TIMES as long. The parent's death ends it, too. The answer goes through a
+ * pipe: the error as it stands in memory - both ends are the same program - and then the bytes. */
 #include "model/trial.h"
 
 #include <errno.h>
@@ -28,14 +28,24 @@
 #include "model/canary.h"
 #include "model/places.h"
 
-enum { LOOK_AT_CANCEL_MS = 100, MIN_SECONDS = 120, MIB_A_SECOND = 8 };
+enum {
+    LOOK_AT_CANCEL_MS = 100,
+    MIN_SECONDS = 120,
+    MIB_A_SECOND = 8,
+    CARD_TIMES = 10,
+    BUSY_TIMES = 10
+};
 
 #define SPARE_BYTES ((uint64_t)2 << 30)
 #define COPIES 6 /* of the weights: file, parsed graph, tensors, packed tensors; two to spare */
 
-lk_trial_limits lk_trial_limits_of(uint64_t model_bytes)
+/* Drivers of graphics cards map memory of the card's size and more, of which no limit can be made;
+ * TensorRT compiles for minutes. */
+lk_trial_limits lk_trial_limits_of(uint64_t model_bytes, const char *provider)
 {
     uint64_t seconds = MIN_SECONDS + (model_bytes >> 20) / MIB_A_SECOND;
+    if (provider && strcmp(provider, "cpu") != 0)
+        return (lk_trial_limits){.time_ms = seconds * 1000 * CARD_TIMES};
     return (lk_trial_limits){SPARE_BYTES + COPIES * model_bytes, seconds * 1000};
 }
 
@@ -59,9 +69,8 @@ static void limit(int what, uint64_t most)
     struct rlimit now;
     if (getrlimit(what, &now) != 0)
         return;
-    if (now.rlim_max == RLIM_INFINITY || most < now.rlim_max)
-        now.rlim_max = (rlim_t)most;
-    now.rlim_cur = now.rlim_max;
+    /* The soft limit of the processor's time ends the child with a signal of its own. */
+    now.rlim_cur = (rlim_t)most < now.rlim_max ? (rlim_t)most : now.rlim_max;
     setrlimit(what, &now);
 }
 
@@ -75,7 +84,7 @@ static void take_limits(const lk_trial_limits *l, pid_t parent)
     if (l->memory_bytes)
         limit(RLIMIT_DATA, data_bytes() + l->memory_bytes);
     if (l->time_ms)
-        limit(RLIMIT_CPU, l->time_ms / 1000 * lk_os_cpus() + 1);
+        limit(RLIMIT_CPU, (l->time_ms + 999) / 1000);
 }
 
 static void write_whole(int fd, const void *p, size_t n)
@@ -87,7 +96,8 @@ static void write_whole(int fd, const void *p, size_t n)
 /* Ends without the caller's exit handlers, which would flush its files a second time. */
 static _Noreturn void be_child(lk_trial_fn *fn, void *ctx, int fd)
 {
-    static const int signals[] = {SIGINT, SIGTERM, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    static const int signals[] = {SIGINT, SIGTERM, SIGSEGV, SIGBUS,
+                                  SIGFPE, SIGILL,  SIGABRT, SIGXCPU};
     lk_err err;
     lk_buf out;
     memset(&err, 0, sizeof err);
@@ -118,6 +128,11 @@ static lk_code take(answer *a, lk_buf *out, const char *p, size_t n, lk_err *err
     return lk_buf_check(out, err);
 }
 
+static lk_code too_slow(uint64_t ms, lk_err *err)
+{
+    return lk_fail(err, LK_E_MODEL, "the model was still not ready after %" PRIu64 " s", ms / 1000);
+}
+
 /* LK_OK: the pipe is at its end. */
 static lk_code read_answer(int fd, const lk_trial_limits *l, const lk_cancel *cancel, answer *a,
                            lk_buf *out, lk_err *err)
@@ -128,9 +143,8 @@ static lk_code read_answer(int fd, const lk_trial_limits *l, const lk_cancel *ca
         struct pollfd p = {.fd = fd, .events = POLLIN};
         if (lk_cancel_is_set(cancel))
             return lk_fail(err, LK_E_CANCELED, "stopped on request");
-        if (l->time_ms && lk_now_ns() - start > l->time_ms * 1000000)
-            return lk_fail(err, LK_E_MODEL, "the model was still not ready after %" PRIu64 " s",
-                           l->time_ms / 1000);
+        if (l->time_ms && lk_now_ns() - start > l->time_ms * 1000000 * BUSY_TIMES)
+            return too_slow(l->time_ms * BUSY_TIMES, err);
         if (poll(&p, 1, LOOK_AT_CANCEL_MS) <= 0)
             continue;
         ssize_t n = read(fd, some, sizeof some);
@@ -146,8 +160,10 @@ static lk_code read_answer(int fd, const lk_trial_limits *l, const lk_cancel *ca
     }
 }
 
-static lk_code say_death(int status, lk_err *err)
+static lk_code say_death(int status, const lk_trial_limits *l, lk_err *err)
 {
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
+        return too_slow(l->time_ms, err);
     if (WIFSIGNALED(status))
         return lk_fail(err, LK_E_MODEL,
                        "the model crashed the process that tried it (signal %d: %s)",
@@ -170,7 +186,7 @@ static lk_code attend(pid_t pid, int fd, const lk_trial_limits *l, const lk_canc
     if (code)
         return code;
     if (status != 0 || a.n < sizeof a.err)
-        return say_death(status, err);
+        return say_death(status, l, err);
     if (a.err.code && err)
         *err = a.err;
     return a.err.code;
@@ -262,7 +278,7 @@ lk_code lk_model_try(const char *name, const lk_model_opts *opts, const lk_cance
     lk_arena_init(&a, 0);
     lk_buf_init(&out, 0);
     lk_code code = read_card(name, opts, &a, &bundled, &card, &bytes, err);
-    const lk_trial_limits limits = lk_trial_limits_of(bytes);
+    const lk_trial_limits limits = lk_trial_limits_of(bytes, opts->provider);
     if (!code)
         code = lk_trial_run(run_it, &t, &limits, cancel, &out, err);
     lk_buf_release(&out);

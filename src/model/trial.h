@@ -15,7 +15,7 @@
 
 typedef struct lk_trial_limits {
     uint64_t memory_bytes; /* on top of what the caller has; 0: none */
-    uint64_t time_ms;      /* 0: none */
+    uint64_t time_ms;      /* of the processor; of the clock ten times as much; 0: none */
 } lk_trial_limits;
 
 #define LK_MAX_TRIAL_BYTES ((size_t)16 << 20) /* of out */
@@ -29,8 +29,8 @@ typedef lk_code lk_trial_fn(void *ctx, lk_buf *out, lk_err *err);
 LK_CHECK lk_code lk_trial_run(lk_trial_fn *fn, void *ctx, const lk_trial_limits *limits,
                               const lk_cancel *cancel, lk_buf *out, lk_err *err);
 
-/* What a model of so many bytes may take. */
-lk_trial_limits lk_trial_limits_of(uint64_t model_bytes);
+/* What a model of so many bytes may take under this provider; NULL: "cpu". */
+lk_trial_limits lk_trial_limits_of(uint64_t model_bytes, const char *provider);
 
 /* Open a model and embed in a child; the errors are lk_model_open's. What is recorded when it went
  * well is its canary (canary.h). */

@@ -107,16 +107,27 @@ static void a_crash_is_told_with_its_signal(void **state)
     lk_buf_release(&out);
 }
 
-static void a_child_that_hangs_is_ended(void **state)
+static lk_code spin(void *ctx, lk_buf *out, lk_err *err)
+{
+    (void)ctx, (void)out, (void)err;
+    for (volatile unsigned i = 0;; i++)
+        ;
+    return LK_OK;
+}
+
+static void a_child_that_hangs_or_spins_is_ended(void **state)
 {
     (void)state;
     lk_buf out;
     lk_err err;
-    const lk_trial_limits hasty = {.time_ms = 200};
+    const lk_trial_limits hasty = {.time_ms = 50}, second = {.time_ms = 1000};
     uint64_t start = lk_now_ns();
     test_code(run(hang, &hasty, &out, &err), LK_E_MODEL);
     test_has(err.text, "still not ready");
     assert_true(lk_now_ns() - start < (uint64_t)10 * 1000000000);
+    lk_buf_release(&out);
+    test_code(run(spin, &second, &out, &err), LK_E_MODEL);
+    test_has(err.text, "still not ready after 1");
     lk_buf_release(&out);
 }
 
@@ -147,6 +158,17 @@ static void memory_beyond_the_limit_is_not_given(void **state)
     lk_buf_release(&out);
 }
 
+static void a_larger_model_may_take_more(void **state)
+{
+    (void)state;
+    const lk_trial_limits small = lk_trial_limits_of(1 << 20, NULL),
+                          large = lk_trial_limits_of((uint64_t)1 << 30, "cpu"),
+                          card = lk_trial_limits_of((uint64_t)1 << 30, "cuda");
+    assert_true(small.memory_bytes > 0 && large.memory_bytes > small.memory_bytes);
+    assert_true(large.time_ms > small.time_ms && card.time_ms > large.time_ms);
+    assert_true(card.memory_bytes == 0);
+}
+
 /* ---- models ---- */
 
 static void a_model_that_runs_passes_and_another_says_why_not(void **state)
@@ -172,9 +194,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(findings_and_errors_come_back_whole),
         cmocka_unit_test(a_crash_is_told_with_its_signal),
-        cmocka_unit_test(a_child_that_hangs_is_ended),
+        cmocka_unit_test(a_child_that_hangs_or_spins_is_ended),
         cmocka_unit_test(a_stop_on_request_ends_the_child),
         cmocka_unit_test(memory_beyond_the_limit_is_not_given),
+        cmocka_unit_test(a_larger_model_may_take_more),
         cmocka_unit_test(a_model_that_runs_passes_and_another_says_why_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
