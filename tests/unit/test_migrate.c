@@ -11,7 +11,6 @@
 #include "base/embed.h"
 #include "base/mem.h"
 #include "engine/internal.h"
-#include "image/encode.h"
 #include "support.h"
 
 typedef struct house {
@@ -53,7 +52,6 @@ static void write_model(const char *dir, const char *from, const char *to)
 /* A small picture that no other number gives: flat ground, a disc and a bar. */
 static void draw(unsigned number, lk_buf *ret)
 {
-    lk_image im;
     lk_err err;
     test_rng r = {number};
     unsigned char c[3][3];
@@ -61,15 +59,13 @@ static void draw(unsigned number, lk_buf *ret)
         c[i / 3][i % 3] = (unsigned char)test_rng_below(&r, 256);
     unsigned cx = (unsigned)test_rng_below(&r, 96), cy = (unsigned)test_rng_below(&r, 64),
              bar = (unsigned)test_rng_below(&r, 80);
-    test_ok(lk_image_new(&im, 96, 64, &err), &err);
+    lk_buf_printf(ret, "P6\n96 64\n255\n");
     for (unsigned y = 0; y < 64; y++)
         for (unsigned x = 0; x < 96; x++) {
             unsigned d = (x - cx) * (x - cx) + (y - cy) * (y - cy);
-            size_t which = d < 300 ? 1 : x > bar && x < bar + 12 ? 2 : 0;
-            memcpy(im.px + 3 * (y * 96 + x), c[which], 3);
+            lk_buf_put(ret, c[d < 300 ? 1 : x > bar && x < bar + 12 ? 2 : 0], 3);
         }
-    test_ok(lk_image_encode(&im, LK_IMG_PNG, 90, ret, &err), &err);
-    lk_image_release(&im);
+    test_ok(lk_buf_check(ret, &err), &err);
 }
 
 static lk_code add_picture(lk_engine *e, const char *id, unsigned number, lk_err *err)
@@ -216,12 +212,12 @@ static size_t count_folders(house *h)
 static void a_collection_moves_and_goes_back(void **state)
 {
     house *h = *state;
-    add_many(h, 30);
-    lk_migrated r = migrate(h, &(lk_migrate){.to = h->model, .sample = 30});
+    add_many(h, 20);
+    lk_migrated r = migrate(h, &(lk_migrate){.to = h->model, .sample = 20});
     assert_true(r.switched);
-    assert_int_equal(r.pictures, 30);
-    assert_int_equal(r.made, 30);
-    assert_int_equal(r.n_sample, 30);
+    assert_int_equal(r.pictures, 20);
+    assert_int_equal(r.made, 20);
+    assert_int_equal(r.n_sample, 20);
     assert_int_equal(r.k, 10);
     /* Another resize of the same model: nearly the same neighbours, and not quite. */
     if (!(r.overlap > 0.5 && r.overlap < 1))
@@ -437,7 +433,7 @@ static void *use(void *ctx)
         char id[32];
         lk_arena a;
         lk_record rec;
-        unsigned what = (unsigned)test_rng_below(&rng, 60);
+        unsigned what = (unsigned)test_rng_below(&rng, 40);
         lk_arena_init(&a, 0);
         snprintf(id, sizeof id, "p%u", what);
         lk_code code = add_picture(u->h->e, id, 5000 + (unsigned)test_rng_below(&rng, 1000), &err);
@@ -492,12 +488,12 @@ static void a_collection_in_use_moves_and_loses_nothing(void **state)
     user users[3] = {{.h = h, .stop = &stop, .number = 1},
                      {.h = h, .stop = &stop, .number = 2},
                      {.h = h, .stop = &stop, .number = 3}};
-    add_many(h, 60);
+    add_many(h, 40);
     test_ok(add_picture(h->e, "fixed", 77777, &h->err), &h->err);
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, i < 2 ? use : ask, &users[i]), 0);
     unsigned n = 0;
-    for (; n < 4 || n % 2 || users[0].done + users[1].done < 60; n++) {
+    for (; n < 4 || n % 2 || users[0].done + users[1].done < 40; n++) {
         lk_migrated r = migrate(h, &(lk_migrate){.to = n ? NULL : h->model, .sample = 5});
         assert_true(r.switched);
     }
@@ -526,7 +522,7 @@ static void a_failing_disk_leaves_the_collection_whole(void **state)
     size_t refused = 0;
     add_many(h, 6);
     open_again(h); /* the mark of unfinished writes is still to be made */
-    for (size_t nth = 1; nth <= 24; nth++) {
+    for (size_t nth = 1; nth <= 16; nth++) {
         test_faults_on();
         test_fail_nth(nth % 2 ? TEST_SYNC : TEST_WRITE, (nth + 1) / 2, EIO);
         lk_code code = lk_engine_migrate(h->e, &(lk_migrate){.to = h->model, .threads = 1}, &h->a,
