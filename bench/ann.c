@@ -1,10 +1,9 @@
 /* ann: our index alone over files of vectors, as bench/peers measures the others.
  *
- *   ann --base B.fbin --query Q.fbin [--truth T.ibin] [--index hnsw|ivf|flat] [--originals
- * f16|f32|i8]
- *       [--M N] [--ef-construction N] [--nlist N] [--bits 4|8] [--l2] [--threads N] [--queries N]
- *       [--ef N,N,..] [--nprobe N,N,..] [--where random:SHARE|cluster:SHARE:LABELS.i32]
- *       [--repeats N] [--cache FILE] [--json]
+ *   ann --base B.fbin --query Q.fbin [--truth T.ibin] [--index hnsw|ivf|flat]
+ *       [--originals f16|f32|i8] [--M N] [--ef-construction N] [--nlist N] [--bits 4|8] [--l2]
+ *       [--threads N] [--queries N] [--ef N,N,..] [--nprobe N,N,..]
+ *       [--where random:SHARE|cluster:SHARE:LABELS.i32] [--repeats N] [--cache FILE] [--json]
  *
  * One line a point: recall@10, queries a second of one thread by the wall clock (qps) and by its
  * own processor time (cpu_qps) over calls of BATCH queries, and the time of single calls (p50,
