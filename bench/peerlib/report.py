@@ -10,6 +10,8 @@ import math
 
 RECALLS = (0.90, 0.95, 0.99)
 OURS = "lookalike-hnsw"
+ENOUGH = 0.95  # recall that engines are compared at under filters
+CACHED_MB = 64  # an index that is smaller is not bounded by memory
 
 
 def latest(lines, *what):
@@ -80,7 +82,7 @@ def nearness(sets, lines):
            "known ahead, every {after_ns:.0f} ns if not.".format(**best)]
     for found in sets:
         rate = at(found.curves.get(OURS, []), 0.95, "qps")
-        if rate:
+        if rate and found.memory.get(OURS, {}).get("rss_mb", 0) > CACHED_MB:
             out.append(f"A query of ours on {found.name} at recall .95 takes as long as "
                        f"{1e9 / rate / best['ahead_ns']:,.0f} such rows.")
     return [" ".join(out), ""]
@@ -137,13 +139,13 @@ class Set:
         return ours / other if ours and other else None
 
     def chosen(self, index, kind, share):
-        """What stands for an engine under a filter: its fastest point of recall .95, or else the
-        point that finds most. None where it was not measured."""
-        found = self.filters.get((index, kind, share), [])
-        good = [line for line in found if line["recall"] >= 0.95]
-        if good:
-            return min(good, key=lambda p: p["p50_us"])
-        return max(found, key=lambda p: p["recall"], default=None)
+        """What stands for an engine under a filter: recall, p50_us and run of its curve at recall
+        ENOUGH, or of the point that finds most. None where it was not measured."""
+        front = best(self.filters.get((index, kind, share), []))
+        if not front:
+            return None
+        recall = min(max(ENOUGH, front[0]["recall"]), front[-1]["recall"])
+        return {"recall": recall, "p50_us": at(front, recall, "p50_us"), "run": front[0]["run"]}
 
     def filtered(self, letters):
         """Recall and median of filtered search: a row a filter, a column an engine."""

@@ -49,16 +49,16 @@ def test_an_aim_is_met_by_the_ratio_and_missed_just_below_it():
 
 def filtered(index, kind, share, recall, p50):
     return {"run": "r1", "set": "easy1m", "kind": "filter", "index": index, "filter": kind,
-            "share": share, "recall": recall, "p50_us": p50}
+            "share": share, "recall": recall, "p50_us": p50, "qps": 1e6 / p50}
 
 
-def test_a_filter_is_judged_by_the_fastest_point_that_finds_enough():
-    lines = [filtered("lookalike-hnsw", "random", 0.01, 0.80, 5),
-             filtered("lookalike-hnsw", "random", 0.01, 0.96, 10),
-             filtered("lookalike-hnsw", "random", 0.01, 0.99, 20),
+def test_a_filter_is_judged_where_the_curve_finds_enough():
+    lines = [filtered("lookalike-hnsw", "random", 0.01, 0.94, 5),
+             filtered("lookalike-hnsw", "random", 0.01, 0.96, 20),
+             filtered("lookalike-hnsw", "random", 0.01, 0.99, 80),
              filtered("hnswlib", "random", 0.01, 0.97, 60)]
     rows = list(aims.filters(report.Set("easy1m", lines)))
-    assert [r[2] for r in rows] == ["0.960", "6.0x"]
+    assert [r[2] for r in rows] == ["0.950", "6.0x"]
 
 
 def test_a_filter_that_never_finds_enough_shows_the_most_it_found():
