@@ -10,6 +10,7 @@
  * and that piece. A character in no piece costs ten more than the worst piece does. Sums are kept
  * and compared in the library's own widths, so that equal rows are told apart as it does. */
 #include "base/mem.h"
+#include "model/heap.h"
 #include "model/pieces.h"
 
 #define UNKNOWN_PENALTY 10.0f
@@ -35,12 +36,6 @@ typedef struct symbol {
     bool whole;
 } symbol;
 
-typedef struct joint {
-    float score;
-    uint32_t left, right;
-    uint32_t n; /* bytes of both, by which a stale one is known */
-} joint;
-
 #define NONE UINT32_MAX
 
 typedef struct row {
@@ -48,13 +43,17 @@ typedef struct row {
     lk_str text;
     symbol *symbols;
     uint32_t n;
-    joint *heap;
-    size_t n_heap;
+    lk_heap heap; /* a: the right symbol, b: bytes of both, by which a stale one is known */
 } row;
 
-static bool before(const joint *a, const joint *b)
+/* Floats in falling order as integers in rising order: those above zero have their bits turned, and
+ * what is below zero stands above them by its sign, the lower the higher. */
+static uint64_t key_of(float score, uint32_t left)
 {
-    return a->score > b->score || (a->score >= b->score && a->left < b->left);
+    uint32_t bits;
+    float plain = score + 0.0f; /* no negative zero */
+    memcpy(&bits, &plain, sizeof bits);
+    return (uint64_t)(bits >> 31 ? bits : ~bits & ~(1u << 31)) << 32 | left;
 }
 
 static void push(row *r, uint32_t left, uint32_t right)
@@ -67,26 +66,7 @@ static void push(row *r, uint32_t left, uint32_t right)
         both.n <= r->pieces->texts.longest ? lk_vocab_find(&r->pieces->texts, both) : LK_NO_ID;
     if (id == LK_NO_ID)
         return;
-    joint j = {r->pieces->scores[id], left, right, a->n + b->n};
-    size_t i = r->n_heap++;
-    for (size_t up; i > 0 && before(&j, &r->heap[up = (i - 1) / 2]); i = up)
-        r->heap[i] = r->heap[up];
-    r->heap[i] = j;
-}
-
-static joint pop(row *r)
-{
-    joint top = r->heap[0], last = r->heap[--r->n_heap];
-    size_t i = 0;
-    for (size_t down; (down = 2 * i + 1) < r->n_heap; i = down) {
-        if (down + 1 < r->n_heap && before(&r->heap[down + 1], &r->heap[down]))
-            down++;
-        if (!before(&r->heap[down], &last))
-            break;
-        r->heap[i] = r->heap[down];
-    }
-    r->heap[i] = last;
-    return top;
+    lk_heap_push(&r->heap, (lk_joint){key_of(r->pieces->scores[id], left), right, a->n + b->n});
 }
 
 static void split(row *r)
@@ -108,18 +88,19 @@ static void join_all(row *r)
 {
     for (uint32_t i = 0; i + 1 < r->n; i++)
         push(r, i, i + 1);
-    while (r->n_heap) {
-        joint j = pop(r);
-        symbol *a = &r->symbols[j.left], *b = &r->symbols[j.right];
-        if (a->n == 0 || b->n == 0 || a->n + b->n != j.n)
+    while (r->heap.n) {
+        lk_joint j = lk_heap_pop(&r->heap);
+        uint32_t left = (uint32_t)j.key;
+        symbol *a = &r->symbols[left], *b = &r->symbols[j.a];
+        if (a->n == 0 || b->n == 0 || a->n + b->n != j.b)
             continue; /* stale */
         a->n += b->n;
         b->n = 0;
         a->next = b->next;
         if (a->next != NONE)
-            r->symbols[a->next].prev = j.left;
-        push(r, a->prev, j.left);
-        push(r, j.left, a->next);
+            r->symbols[a->next].prev = left;
+        push(r, a->prev, left);
+        push(r, left, a->next);
     }
 }
 
@@ -129,17 +110,17 @@ lk_code lk_cut_by_merging(const lk_pieces *p, lk_str text, lk_runes *ret, lk_err
     if (text.n == 0)
         return LK_OK;
     r.symbols = lk_alloc_array(text.n, sizeof *r.symbols);
-    r.heap =
-        lk_alloc_array(text.n, 3 * sizeof *r.heap); /* n - 1, and two for each of n - 1 joints */
-    if (r.symbols && r.heap) {
+    /* n - 1, and two for each of n - 1 joints. */
+    r.heap.p = lk_alloc_array(text.n, 3 * sizeof *r.heap.p);
+    if (r.symbols && r.heap.p) {
         split(&r);
         join_all(&r);
         for (uint32_t i = 0; i != NONE; i = r.symbols[i].next)
             lk_runes_put(ret, r.symbols[i].begin + r.symbols[i].n);
     }
-    lk_code code = r.symbols && r.heap && !ret->failed ? LK_OK : out_of_memory(err);
+    lk_code code = r.symbols && r.heap.p && !ret->failed ? LK_OK : out_of_memory(err);
     lk_free(r.symbols);
-    lk_free(r.heap);
+    lk_free(r.heap.p);
     return code;
 }
 

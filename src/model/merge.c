@@ -7,6 +7,7 @@
 #include "model/merge.h"
 
 #include "base/mem.h"
+#include "model/heap.h"
 #include "model/vocab.h"
 
 lk_code lk_pairs_init(lk_pairs *p, size_t n, lk_err *err)
@@ -57,51 +58,22 @@ const lk_pair *lk_pairs_find(const lk_pairs *p, uint32_t left, uint32_t right)
 
 /* ---- merging ---- */
 
-typedef struct candidate {
-    const lk_pair *pair;
-    uint32_t at; /* position of the left symbol */
-} candidate;
-
 typedef struct row {
     const lk_pairs *pairs;
     uint32_t *symbols;     /* [n]; LK_NO_ID where a symbol went into its left neighbour */
     uint32_t *prev, *next; /* positions; n is none */
     uint32_t n;
-    candidate *heap;
-    size_t n_heap;
+    lk_heap heap; /* a: the pair's slot, b: position of its left symbol */
 } row;
-
-static bool before(const candidate *a, const candidate *b)
-{
-    return a->pair->rank != b->pair->rank ? a->pair->rank < b->pair->rank : a->at < b->at;
-}
 
 static void push(row *r, uint32_t left, uint32_t right)
 {
     if (left == r->n || right == r->n)
         return;
-    candidate c = {lk_pairs_find(r->pairs, r->symbols[left], r->symbols[right]), left};
-    if (!c.pair)
-        return;
-    size_t i = r->n_heap++;
-    for (size_t up; i > 0 && before(&c, &r->heap[up = (i - 1) / 2]); i = up)
-        r->heap[i] = r->heap[up];
-    r->heap[i] = c;
-}
-
-static candidate pop(row *r)
-{
-    candidate top = r->heap[0], last = r->heap[--r->n_heap];
-    size_t i = 0;
-    for (size_t down; (down = 2 * i + 1) < r->n_heap; i = down) {
-        if (down + 1 < r->n_heap && before(&r->heap[down + 1], &r->heap[down]))
-            down++;
-        if (!before(&r->heap[down], &last))
-            break;
-        r->heap[i] = r->heap[down];
-    }
-    r->heap[i] = last;
-    return top;
+    const lk_pair *p = lk_pairs_find(r->pairs, r->symbols[left], r->symbols[right]);
+    if (p)
+        lk_heap_push(&r->heap, (lk_joint){(uint64_t)p->rank << 32 | left,
+                                          (uint32_t)(p - r->pairs->slots), left});
 }
 
 static void merge_all(row *r)
@@ -112,12 +84,13 @@ static void merge_all(row *r)
     }
     for (uint32_t i = 0; i + 1 < r->n; i++)
         push(r, i, i + 1);
-    while (r->n_heap) {
-        candidate c = pop(r);
-        uint32_t left = c.at, right = r->next[left];
-        if (r->symbols[left] != c.pair->left || right == r->n || r->symbols[right] != c.pair->right)
+    while (r->heap.n) {
+        lk_joint j = lk_heap_pop(&r->heap);
+        const lk_pair *p = &r->pairs->slots[j.a];
+        uint32_t left = j.b, right = r->next[left];
+        if (r->symbols[left] != p->left || right == r->n || r->symbols[right] != p->right)
             continue; /* stale */
-        r->symbols[left] = c.pair->merged;
+        r->symbols[left] = p->merged;
         r->symbols[right] = LK_NO_ID;
         r->next[left] = r->next[right];
         if (r->next[left] != r->n)
@@ -136,8 +109,9 @@ lk_code lk_merge(const lk_pairs *p, uint32_t *symbols, size_t *n, lk_err *err)
         return lk_fail(err, LK_E_LIMIT, "%zu symbols are too many to merge", *n);
     row r = {.pairs = p, .symbols = symbols, .n = (uint32_t)*n};
     r.prev = lk_alloc_array(*n, 2 * sizeof *r.prev);
-    r.heap = lk_alloc_array(*n, 3 * sizeof *r.heap); /* n - 1, and two for each of n - 1 merges */
-    if (r.prev && r.heap) {
+    r.heap.p =
+        lk_alloc_array(*n, 3 * sizeof *r.heap.p); /* n - 1, and two for each of n - 1 merges */
+    if (r.prev && r.heap.p) {
         r.next = r.prev + *n;
         merge_all(&r);
         for (size_t i = 0; i < *n; i++)
@@ -145,8 +119,9 @@ lk_code lk_merge(const lk_pairs *p, uint32_t *symbols, size_t *n, lk_err *err)
                 symbols[kept++] = symbols[i];
         *n = kept;
     }
-    lk_code code = r.prev && r.heap ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory for a text");
+    lk_code code =
+        r.prev && r.heap.p ? LK_OK : lk_fail(err, LK_E_NOMEM, "out of memory for a text");
     lk_free(r.prev);
-    lk_free(r.heap);
+    lk_free(r.heap.p);
     return code;
 }
