@@ -69,6 +69,16 @@ static void keep_labels(lk_space *sp, lk_labels *l, unsigned turn)
     lk_labels_unref(old);
 }
 
+/* Settings that held once and do not now: the classifier is gone, the collection was moved to a
+ * model without texts. That is no fault of the picture that is added. */
+static lk_code no_longer(lk_code code, lk_err *err)
+{
+    if (code == LK_E_UNSUPPORTED || code == LK_E_INVALID || code == LK_E_NOT_FOUND ||
+        code == LK_E_NO_MEANING)
+        return lk_err_prefix(err, LK_E_MODEL, "the collection's categories");
+    return code;
+}
+
 /* A reference to the labels of now. */
 static lk_code labels_of(lk_engine *e, lk_space *sp, lk_labels **ret, lk_err *err)
 {
@@ -81,7 +91,7 @@ static lk_code labels_of(lk_engine *e, lk_space *sp, lk_labels **ret, lk_err *er
     lk_arena_init(&a, 1u << 20);
     lk_code code = copy_settings(e, &a, &settings, &turn, err);
     if (!code)
-        code = make_labels(e, sp, settings, ret, err);
+        code = no_longer(make_labels(e, sp, settings, ret, err), err);
     if (!code)
         keep_labels(sp, *ret, turn);
     lk_arena_release(&a);

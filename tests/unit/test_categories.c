@@ -255,6 +255,29 @@ static void categories_may_change_while_pictures_are_added_and_relabelled(void *
     lk_free(p);
 }
 
+static void settings_that_no_longer_hold_are_told_and_can_be_changed(void **state)
+{
+    house *h = *state;
+    char path[TEST_PATH];
+    unsigned char *p = NULL;
+    size_t n = 0;
+    lk_added out;
+    test_shared(APPLE, path);
+    test_ok(lk_os_read_file(path, 0, &p, &n, &h->err), &h->err);
+    test_ok(lk_records_meta_put(h->e->records, LK_STR("categories"),
+                                LK_STR("{\"classifier\":\"gone\"}"), &h->err),
+            &h->err);
+    lk_engine_close(h->e);
+    h->e = NULL;
+    test_ok(lk_engine_open(&h->opts, LK_OPEN_EXISTING, &h->e, &h->err), &h->err);
+    lk_add in = {.bytes = {p, n}};
+    test_code(lk_engine_add(h->e, &in, &h->a, &out, &h->err), LK_E_MODEL);
+    test_has(h->err.text, "the collection's categories: there is no model \"gone\"");
+    set(h, "");
+    test_ok(lk_engine_add(h->e, &in, &h->a, &out, &h->err), &h->err);
+    lk_free(p);
+}
+
 static void the_number_of_a_step_is_bounded(void **state)
 {
     house *h = *state;
@@ -281,6 +304,8 @@ int main(void)
             stored_pictures_change_when_they_are_relabelled_and_not_before, setup, teardown),
         cmocka_unit_test_setup_teardown(
             categories_may_change_while_pictures_are_added_and_relabelled, setup, teardown),
+        cmocka_unit_test_setup_teardown(settings_that_no_longer_hold_are_told_and_can_be_changed,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(the_number_of_a_step_is_bounded, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
