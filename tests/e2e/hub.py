@@ -132,7 +132,7 @@ def stall_after(n):
     return mishap
 
 
-def slowly(seconds, chunks=20):
+def slowly(seconds, chunks=100):
     def mishap(rq, body):
         at = rq.first()
         rq.answer(206 if at else 200, body[at:], send=False, **headers_of(body, at))

@@ -299,7 +299,7 @@ def wait_for(condition, seconds=30):
                          ids=["killed", "Ctrl-C"])
 def test_a_stopped_pull_goes_on(home, hub, how, code):
     hub.mishaps["text.onnx"] = [misbehave.slowly(20)]
-    process = home.start_pull(hub.url)
+    process = home.start_pull(hub.url, "--stall", "30s")
     wait_for(lambda: home.half_bytes() > 300_000)
     process.send_signal(how)
     _, err = process.communicate(timeout=30)
@@ -334,7 +334,7 @@ def test_a_mirror_with_another_file_cannot_finish_a_half_one(home, hub):
 
 def test_two_at_once_make_one_model(home, hub):
     hub.mishaps["text.onnx"] = [misbehave.slowly(4)]
-    first = home.start_pull(hub.url)
+    first = home.start_pull(hub.url, "--stall", "30s")
     wait_for(lambda: home.half_bytes() > 0)
     said = home.pull(hub.url, code=4)
     assert "being installed or removed elsewhere" in said
