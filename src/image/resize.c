@@ -293,6 +293,13 @@ static unsigned at_least_one(uint64_t v)
     return v ? (unsigned)v : 1;
 }
 
+/* n / d to the nearest, a half to the even one, as Python's round() has it; at least 1. */
+static unsigned nearest(uint64_t n, uint64_t d)
+{
+    uint64_t q = n / d, twice = 2 * (n % d);
+    return at_least_one(q + (twice > d || (twice == d && q % 2)));
+}
+
 lk_code lk_resize_fit(const lk_image *src, lk_fit fit, unsigned short_side, unsigned size,
                       lk_resize_filter filter, const unsigned char pad_rgb[3], lk_image *ret,
                       lk_err *err)
@@ -312,8 +319,8 @@ lk_code lk_resize_fit(const lk_image *src, lk_fit fit, unsigned short_side, unsi
         if (!code)
             code = cut(&mid, size, ret, err);
     } else {
-        code = lk_resize(src, at_least_one(w >= h ? size : size * w / h),
-                         at_least_one(h >= w ? size : size * h / w), filter, &mid, err);
+        code = lk_resize(src, w >= h ? size : nearest(size * w, h),
+                         h >= w ? size : nearest(size * h, w), filter, &mid, err);
         if (!code)
             code = paste(&mid, size, pad_rgb, ret, err);
     }

@@ -23,7 +23,7 @@ LK_CHECK lk_code lk_resize(const lk_image *src, unsigned width, unsigned height,
 typedef enum lk_fit {
     LK_FIT_CROP,   /* short side to size (long side rounded down), then the centre square */
     LK_FIT_SQUASH, /* both sides to size */
-    LK_FIT_PAD,    /* long side to size, centred on the pad colour */
+    LK_FIT_PAD,    /* long side to size, the other rounded, centred on the pad colour */
 } lk_fit;
 
 /* CROP scales the short side to `short_side` (which may be larger than size, as in 256 -> 224) and
