@@ -143,6 +143,13 @@ static void *thread_main(void *arg)
 
 lk_code lk_thread_start(lk_thread **ret, const char *name, lk_thread_fn *fn, void *ctx, lk_err *err)
 {
+    return lk_thread_start_deep(ret, 0, name, fn, ctx, err);
+}
+
+lk_code lk_thread_start_deep(lk_thread **ret, size_t stack_bytes, const char *name,
+                             lk_thread_fn *fn, void *ctx, lk_err *err)
+{
+    pthread_attr_t attr;
     lk_thread *t = lk_calloc(1, sizeof *t);
     if (!t)
         return lk_fail(err, LK_E_NOMEM, "no memory to start the thread %s", name);
@@ -155,7 +162,14 @@ lk_code lk_thread_start(lk_thread **ret, const char *name, lk_thread_fn *fn, voi
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&t->id, NULL, thread_main, t);
+    int failed = pthread_attr_init(&attr);
+    if (!failed) {
+        size_t page = 4096, rounded = (stack_bytes + page - 1) / page * page;
+        failed = rounded ? pthread_attr_setstacksize(&attr, rounded) : 0;
+        if (!failed)
+            failed = pthread_create(&t->id, &attr, thread_main, t);
+        pthread_attr_destroy(&attr);
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) {
         lk_free(t);

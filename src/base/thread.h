@@ -53,6 +53,10 @@ typedef struct lk_thread lk_thread;
 /* name: at most 15 characters, shown by ps. Signals are blocked in the new thread. */
 LK_CHECK lk_code lk_thread_start(lk_thread **ret, const char *name, lk_thread_fn *fn, void *ctx,
                                  lk_err *err);
+/* The same on a stack of at least so many bytes, for code of others that recurses without bounds.
+ */
+LK_CHECK lk_code lk_thread_start_deep(lk_thread **ret, size_t stack_bytes, const char *name,
+                                      lk_thread_fn *fn, void *ctx, lk_err *err);
 void lk_thread_join(lk_thread *t); /* waits and frees; NULL allowed */
 
 /* A stop flag that long work looks at. Set it from any thread or signal handler. */

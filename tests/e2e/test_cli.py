@@ -289,6 +289,13 @@ def test_help_is_there_for_every_command(tmp_path):
     assert run(tmp_path, "--version").stdout.startswith("lookalike ")
 
 
+def test_thousands_of_paths_fit_into_one_command(tmp_path):
+    # ONNX Runtime 1.30 reads the command line by a regular expression, a frame a byte.
+    paths = [f"/nowhere/{'deep/' * 10}{i}.jpg" for i in range(1500)]
+    done = run(tmp_path / "d", "add", *paths, code=3)
+    assert "1500 failed" in done.stdout + done.stderr
+
+
 def test_the_manual_page_is_up_to_date(tmp_path):
     page = (ROOT / "docs" / "lookalike.1").read_text(encoding="utf-8")
     assert run(tmp_path, "man").stdout == page

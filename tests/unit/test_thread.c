@@ -208,6 +208,32 @@ static void a_thread_that_cannot_start_says_so(void **state)
     counter_release(&k);
 }
 
+#define DEEP_BYTES ((size_t)64 << 20)
+
+/* Reaches that far down its stack, a page at a time. */
+static void go_down(void *ctx)
+{
+    volatile unsigned char page[4096];
+    size_t *left = ctx;
+    page[0] = 1;
+    if (*left > sizeof page + 256) {
+        *left -= sizeof page + 256;
+        go_down(ctx);
+    }
+    page[1] = page[0];
+}
+
+static void a_deep_thread_has_the_stack_asked_for(void **state)
+{
+    (void)state;
+    lk_thread *t = NULL;
+    lk_err err;
+    size_t left = DEEP_BYTES / 2; /* sanitizers make frames larger */
+    test_ok(lk_thread_start_deep(&t, DEEP_BYTES, "deep", go_down, &left, &err), &err);
+    lk_thread_join(t);
+    assert_true(left <= 4096 + 256);
+}
+
 static void a_stop_flag_stays_set(void **state)
 {
     (void)state;
@@ -227,6 +253,7 @@ int main(void)
         cmocka_unit_test(a_timed_wait_ends_by_signal_or_by_time),
         cmocka_unit_test(a_lock_out_of_rank_aborts),
         cmocka_unit_test(a_thread_that_cannot_start_says_so),
+        cmocka_unit_test(a_deep_thread_has_the_stack_asked_for),
         cmocka_unit_test(a_stop_flag_stays_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
