@@ -10,7 +10,7 @@ from html import escape
 WIDTH, HEIGHT = 860, 470
 LEFT, RIGHT, TOP, BOTTOM = 80, 190, 44, 56  # margins around the plot itself
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f5f00", "#666666",
-           "#882255", "#117733"]
+           "#882255", "#117733", "#332288", "#999933", "#44aa99"]
 MARKS = ["circle", "square", "diamond", "triangle", "cross"]
 FONT = 'font-family="system-ui, sans-serif"'
 
