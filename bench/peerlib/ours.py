@@ -7,6 +7,8 @@ others are measured, and the rate that counts. What it builds without a filter i
 which it then opens for each filter.
 """
 
+import json
+
 from . import process
 
 NAMES = {"lookalike-hnsw": "hnsw", "lookalike-ivf": "ivf", "lookalike-flat": "flat"}
@@ -38,18 +40,24 @@ class Program:
         return self.args.cache / f"{self.args.name}.{name}"
 
     def measure(self, name):
-        """Build and sweep; yields the results' lines."""
+        """Build, or with --keep take what is kept, and sweep; yields the results' lines."""
+        note = self.kept(name).with_name(f"{self.args.name}.{name}.json")
+        if not (self.args.keep and note.exists()):
+            self.kept(name).unlink(missing_ok=True)
+            note.unlink(missing_ok=True)
         last = None
-        self.kept(name).unlink(missing_ok=True)
         for last in self.lines(name):
             yield point(name, last)
         if last is None:
             raise RuntimeError("Its program measured nothing")
-        with self.args.base.open("rb") as head:
-            rows = int.from_bytes(head.read(4), "little")
         if last["build_s"]:
-            yield {"kind": "build", "index": name, "rows": rows, "build_s": last["build_s"],
-                   "cpu_s": last.get("build_cpu_s"), "threads": self.args.threads}
+            with self.args.base.open("rb") as head:
+                rows = int.from_bytes(head.read(4), "little")
+            note.write_text(json.dumps({
+                "kind": "build", "index": name, "rows": rows, "build_s": last["build_s"],
+                "cpu_s": last["build_cpu_s"], "threads": self.args.threads}))
+        if note.exists():
+            yield json.loads(note.read_text())
         yield {"kind": "memory", "index": name, "rss_mb": last["rss_mb"]}
 
     def under_filters(self, name):
