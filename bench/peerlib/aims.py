@@ -47,8 +47,8 @@ def sizes(sets):
     name, least = BUILT
     build = sets[name].build.get(report.OURS) if name in sets else None
     if build:
-        rate = report.build_rate(build)
-        yield row(f"{name}, built with {build['threads']} threads", f">= {least:,} vectors/s",
+        rate = build["rows"] / build["build_s"]
+        yield row(f"{name}, built with {build["threads"]} threads, on the wall", f">= {least:,} vectors/s",
                   f"{rate:,.0f} vectors/s", rate >= least)
 
 
