@@ -48,7 +48,8 @@ def sizes(sets):
     build = sets[name].build.get(report.OURS) if name in sets else None
     if build:
         rate = build["rows"] / build["build_s"]
-        yield row(f"{name}, built with {build["threads"]} threads, on the wall", f">= {least:,} vectors/s",
+        yield row(f"{name}, built with {build['threads']} threads, time on the wall",
+                  f">= {least:,} vectors/s",
                   f"{rate:,.0f} vectors/s", rate >= least)
 
 
