@@ -10,6 +10,7 @@ static lk_code check_opts(lk_ann_opts *o, lk_err *err)
     o->bits = o->bits ? o->bits : 4;
     o->M = o->M ? o->M : LK_ANN_M;
     o->ef_construction = o->ef_construction ? o->ef_construction : LK_ANN_EF_CONSTRUCTION;
+    o->scan_at_most = o->scan_at_most ? o->scan_at_most : LK_ANN_SCAN_AT_MOST;
     if (o->bits != 4 && o->bits != 8)
         return lk_fail_field(err, LK_E_INVALID, "bits", "bits must be 4 or 8, not %u", o->bits);
     if (o->M < 4 || o->M > LK_ANN_MAX_M)

@@ -35,6 +35,8 @@ typedef struct lk_ann_opts {
     size_t M;               /* links a slot is 2 M; 0 is LK_ANN_M */
     size_t ef_construction; /* 0 is LK_ANN_EF_CONSTRUCTION */
     size_t nlist;           /* 0: by the number of vectors */
+    size_t scan_at_most;    /* rows that match a filter: so few are compared one by one, for about
+                             * what a walk costs; 0 is LK_ANN_SCAN_AT_MOST */
 } lk_ann_opts;
 
 #define LK_ANN_M 24
@@ -42,6 +44,7 @@ typedef struct lk_ann_opts {
 #define LK_ANN_EF_CONSTRUCTION 160
 #define LK_ANN_MAX_EF 65536
 #define LK_ANN_MAX_NLIST 65536
+#define LK_ANN_SCAN_AT_MOST 20000
 
 typedef struct lk_ann lk_ann;
 

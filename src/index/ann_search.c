@@ -14,10 +14,9 @@
 
 #define MIN_EF 96
 #define TOGETHER 4
-#define SCAN_AT_MOST 20000 /* matching rows: about what a filtered walk costs */
-#define PLAIN_SHARE 0.4    /* of the rows match: from there on a plain walk is the cheaper one */
-#define SPREAD 3.0f        /* standard deviations of the codes' error that ranking allows for */
-#define MEASURED 10        /* candidates ranked before the error is believed */
+#define PLAIN_SHARE 0.4 /* of the rows match: from there on a plain walk is the cheaper one */
+#define SPREAD 3.0f     /* standard deviations of the codes' error that ranking allows for */
+#define MEASURED 10     /* candidates ranked before the error is believed */
 #define ROWS_AHEAD 6
 #define MAX_EARLY_K 256 /* beyond, keeping the k best in order costs more than it saves */
 
@@ -223,7 +222,7 @@ static plan choose(lk_ann *a, const lk_ann_query *q)
         return PLAN_IVF;
     if (!q->which)
         return PLAN_WALK;
-    if (q->matched <= SCAN_AT_MOST)
+    if (q->matched <= a->opts.scan_at_most)
         return PLAN_SCAN;
     return (double)q->matched >= PLAIN_SHARE * (double)n ? PLAN_PLAIN : PLAN_FILTERED;
 }

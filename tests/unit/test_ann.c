@@ -105,9 +105,10 @@ static void filters_of_every_width_find_nearly_all(void **state)
     static const double parts[] = {0.0005, 0.01, 0.1, 0.36, 0.6, 0.95};
     static const char *const plans[] = {"scan", "scan", "scan", "filtered_graph", "graph", "graph"};
     test_set s;
-    test_set_make(&s, 62000, 32, 400, 4, 2);
+    test_set_make(&s, 12000, 32, 200, 4, 2);
     lk_ann_opts o = opts_of(&s, LK_ANN_HNSW, LK_SCORE_NEG_L2);
     o.ef_construction = 64;
+    o.scan_at_most = 2000;
     lk_ann *a = build(&s, &o, &s.all);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         lk_bitmap which;
