@@ -10,7 +10,7 @@ typedef struct search_opts {
     cli_common common;
     lk_opt_list image, like, unlike, without, boost, fields;
     const char *where;
-    int64_t top_k, offset, ef;
+    int64_t top_k, offset, ef, nprobe;
     double text_weight, image_weight, min_score;
     bool exact;
 } search_opts;
@@ -62,6 +62,13 @@ typedef struct search_opts {
          .min = 0,                                                                                 \
          .max = 100000,                                                                            \
          .help = "effort of a graph index; 0 chooses by top-k"},                                   \
+        {.name = "nprobe",                                                                         \
+         .type = LK_OPT_INT,                                                                       \
+         .offset = AT(nprobe),                                                                     \
+         .dflt = "0",                                                                              \
+         .min = 0,                                                                                 \
+         .max = 65536,                                                                             \
+         .help = "lists of an ivf index to look through; 0 chooses"},                              \
     {                                                                                              \
         .name = "exact", .type = LK_OPT_BOOL, .offset = AT(exact), .dflt = "false",                \
         .help = "compare with every picture, whatever the index"                                   \
@@ -259,6 +266,7 @@ static lk_code ask(question *q, lk_err *err)
     q->s.offset = (size_t)o->offset;
     q->s.filter = lk_str_of(o->where);
     q->s.ef = o->ef;
+    q->s.nprobe = o->nprobe;
     q->s.exact = o->exact;
     q->s.exclude_parts = true;
     q->s.has_min_score = o->min_score > -1000;

@@ -185,7 +185,7 @@ typedef struct lk_search {
         *boosts; /* applied to a pool of at least 4 x (offset + top_k), then sorted again */
     size_t n_boosts;
     bool exclude_parts; /* leave out the ids named by LK_PART_ID parts */
-    int64_t ef;
+    int64_t ef, nprobe; /* of a graph, of lists; 0: by the number asked for */
     bool exact;
 } lk_search;
 

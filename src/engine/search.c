@@ -136,6 +136,7 @@ static lk_code gather(lk_engine *e, const lk_space *sp, const lk_search *s, cons
                               .has_min_score = s->has_min_score && s->n_boosts == 0,
                               .min_score = (float)s->min_score,
                               .ef = s->ef,
+                              .nprobe = s->nprobe,
                               .exact = s->exact};
         uint64_t t0 = lk_now_ns();
         lk_code code = lk_vectors_search(sp->vectors, &q, into, &found, err);

@@ -20,7 +20,8 @@ const lk_arg_doc lk_search_json_doc[] = {
     {"min_score", "number", "leave out what scores less"},
     {"fields", "[string]", "members of the record to return; an empty list: only ids and scores"},
     {"boosts", "[Boost]", "added to the score of images for which a filter is true"},
-    {"ef", "integer", "how widely the index is searched"},
+    {"ef", "integer", "how widely a graph index is searched"},
+    {"nprobe", "integer", "how many lists of an ivf index are searched"},
     {"exact", "boolean", "compare with every image"},
     {NULL, NULL, NULL},
 };
@@ -45,7 +46,8 @@ const lk_arg_doc lk_search_form_doc[] = {
     {"filter", "string", "only images for which this is true"},
     {"min_score", "number", "leave out what scores less"},
     {"fields", "string", "members of the record to return, separated by commas"},
-    {"ef", "integer", "how widely the index is searched"},
+    {"ef", "integer", "how widely a graph index is searched"},
+    {"nprobe", "integer", "how many lists of an ivf index are searched"},
     {"exact", "boolean", "compare with every image"},
     {NULL, NULL, NULL},
 };
@@ -329,6 +331,8 @@ static lk_code read_numbers(lk_search_args *a, const lk_jval *root, int64_t max_
     if (!code)
         code = lk_json_get_int(root, "ef", 1, MAX_EF, &s->ef, err);
     if (!code)
+        code = lk_json_get_int(root, "nprobe", 1, MAX_EF, &s->nprobe, err);
+    if (!code)
         code = lk_json_get_bool(root, "exact", &s->exact, err);
     s->has_min_score = given(root, "min_score");
     if (!code)
@@ -503,6 +507,8 @@ lk_code lk_search_args_form(lk_search_args *a, const lk_body *body, int64_t max_
         code = form_int(body, "offset", 0, LK_MAX_OFFSET, &offset, err);
     if (!code)
         code = form_int(body, "ef", 1, MAX_EF, &s->ef, err);
+    if (!code)
+        code = form_int(body, "nprobe", 1, MAX_EF, &s->nprobe, err);
     if (!code)
         code = form_text(body, "filter", &s->filter, &found, err);
     if (!code)
