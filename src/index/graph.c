@@ -352,18 +352,29 @@ lk_code lk_graph_insert(lk_graph *g, lk_walk *w, uint32_t slot, const float *vec
 
 /* ---- leading links around what is gone ---- */
 
-/* The links of the dead stand in for them (Singh et al. 2021, "FreshDiskANN"). */
-lk_code lk_graph_detach(lk_graph *g, lk_walk *w, uint32_t slot, const lk_bitmap *dead, lk_err *err)
+/* The row without its dead links. */
+static void drop_dead(lk_graph *g, uint32_t slot, const uint32_t *links, size_t n,
+                      const lk_bitmap *dead)
 {
-    uint32_t links[LK_GRAPH_MAX_DEGREE], beyond[LK_GRAPH_MAX_DEGREE];
-    lock_row(g, slot);
-    size_t n = lk_graph_links(g, slot, links), n_live = 0, n_near = 0;
+    lk_near kept[LK_GRAPH_MAX_DEGREE];
+    size_t m = 0;
     for (size_t i = 0; i < n; i++)
-        n_live += !lk_bitmap_get(dead, links[i]);
+        if (!lk_bitmap_get(dead, links[i]))
+            kept[m++].slot = links[i];
+    write_row(g, slot, kept, m);
+}
+
+/* The links of the dead stand in for them (Singh et al. 2021, "FreshDiskANN"). */
+static bool replace_dead(lk_graph *g, lk_walk *w, uint32_t slot, const uint32_t *links, size_t n,
+                         const lk_bitmap *dead)
+{
+    uint32_t beyond[LK_GRAPH_MAX_DEGREE];
+    size_t n_near = 0;
     void *p = w->history;
-    bool ok = n_live == n || lk_grow(&p, &w->cap_history, n * (g->degree + 1), sizeof *w->history);
+    if (!lk_grow(&p, &w->cap_history, n * g->degree, sizeof *w->history))
+        return false;
     w->history = p;
-    for (size_t i = 0; ok && n_live < n && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         size_t m = 1;
         const uint32_t *from = &links[i];
         if (lk_bitmap_get(dead, links[i])) {
@@ -374,10 +385,25 @@ lk_code lk_graph_detach(lk_graph *g, lk_walk *w, uint32_t slot, const lk_bitmap 
             if (from[j] != slot && !lk_bitmap_get(dead, from[j]))
                 w->history[n_near++].slot = from[j];
     }
-    if (ok && n_live < n) {
-        score_near(g, w, slot, w->history, n_near);
-        write_row(g, slot, w->history, prune(g, w, slot, w->history, n_near));
-    }
+    score_near(g, w, slot, w->history, n_near);
+    write_row(g, slot, w->history, prune(g, w, slot, w->history, n_near));
+    return true;
+}
+
+/* A row that loses few is good without them: those who come link to it as well, and choosing links
+ * anew for every row that names one of the dead would cost more than inserting them did. */
+lk_code lk_graph_detach(lk_graph *g, lk_walk *w, uint32_t slot, const lk_bitmap *dead, lk_err *err)
+{
+    uint32_t links[LK_GRAPH_MAX_DEGREE];
+    bool ok = true;
+    lock_row(g, slot);
+    size_t n = lk_graph_links(g, slot, links), n_live = 0;
+    for (size_t i = 0; i < n; i++)
+        n_live += !lk_bitmap_get(dead, links[i]);
+    if (n_live < n && n_live >= g->degree / 2)
+        drop_dead(g, slot, links, n, dead);
+    else if (n_live < n)
+        ok = replace_dead(g, w, slot, links, n, dead);
     unlock_row(g, slot);
     return ok ? LK_OK : lk_fail(err, LK_E_NOMEM, "no memory to mend an index");
 }

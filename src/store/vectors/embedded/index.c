@@ -12,7 +12,7 @@
 #define LINK_STEP                                                                                  \
     256                /* slots between looking whether to stop; one thread keeps up with a writer \
                         */
-#define LINK_MUCH 4096 /* so many wait that all threads are worth it */
+#define LINK_MUCH 8192 /* so many wait that all threads are worth it */
 #define FAR_BEHIND 16384 /* waiting slots: searches would notice comparing more */
 #define MIN_DEAD 1024    /* mended when they are so many, and a share of the linked */
 #define DEAD_SHARE 10
