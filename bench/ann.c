@@ -3,7 +3,8 @@
  *   ann --base B.fbin --query Q.fbin [--truth T.ibin] [--index hnsw|ivf|flat]
  *       [--originals f16|f32|i8] [--M N] [--ef-construction N] [--nlist N] [--bits 4|8] [--l2]
  *       [--threads N] [--queries N] [--ef N,N,..] [--nprobe N,N,..]
- *       [--where random:SHARE|cluster:SHARE:LABELS.i32] [--repeats N] [--cache FILE] [--json]
+ *       [--where random:SHARE|cluster:SHARE:LABELS.i32] [--repeats N] [--cache FILE] [--churn N]
+ *       [--json]
  *
  * One line a point: recall@10, queries a second of one thread by the wall clock (qps) and by its
  * own processor time (cpu_qps) over calls of BATCH queries, and the time of single calls (p50,
@@ -11,6 +12,9 @@
  * (rss_mb: what this process holds itself; the originals are a mapped file, as in the store). Best
  * of --repeats; of single calls the best of each query, so that other work on the machine stays out
  * of them. With --cache the index is kept in that file, or taken from it and not built.
+ *
+ * --churn replaces every vector N times over before measuring, a tenth at a time: retired, mended,
+ * put back with another's vector and linked; in the end the same vectors are there.
  *
  * Without --truth, or under --where, truth is an exact scan of the base here. Filters are those of
  * peers_filter.cpp. .fbin: int32 n, int32 dim, then floats; .ibin: int32 n, int32 k, then int32s.
@@ -44,7 +48,7 @@ typedef struct settings {
     const char *base, *query, *truth, *index, *originals, *where, *cache;
     lk_ann_opts opts;
     unsigned threads;
-    size_t n_queries, repeats;
+    size_t n_queries, repeats, churn;
     size_t points[MAX_POINTS], n_points;
     bool json;
 } settings;
@@ -56,7 +60,8 @@ typedef struct bench {
     lk_bitmap all, which;
     bool filtered;
     size_t matched;
-    uint32_t *truth; /* [n_queries][K] */
+    uint32_t *truth;          /* [n_queries][K] */
+    unsigned char *originals; /* what rows reads */
     lk_ann *ann;
     double build_s, build_cpu_s;
 } bench;
@@ -132,6 +137,7 @@ static void make_rows(bench *b)
     b->rows = rows_over(p, b->base.n, row_bytes, dim, elem);
     bench_ok(lk_parallel_for(b->base.n, b->s.threads, 256, encode_one, &(encoding){b, p}, &err),
              &err);
+    b->originals = p;
     close(fd);
 }
 
@@ -283,6 +289,39 @@ static void build(bench *b)
     b->build_cpu_s = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_from;
     keep(b, stamp);
     lk_free(stamp);
+}
+
+/* ---- churn ---- */
+
+/* Vectors go round within a tenth, one step a time, and come home at the last. */
+static void churn(bench *b)
+{
+    lk_err err;
+    lk_bitmap mended;
+    size_t n = b->base.n, dim = b->base.width, linked = 0;
+    lk_bitmap_init(&mended);
+    for (size_t round = 1; round <= b->s.churn; round++) {
+        double from = seconds(CLOCK_MONOTONIC), mending = 0;
+        size_t step = round == b->s.churn ? 0 : 10 * round;
+        for (size_t tenth = 0; tenth < 10; tenth++) {
+            for (size_t i = tenth; i < n; i += 10)
+                lk_ann_retire(b->ann, (uint32_t)i);
+            double mend_from = seconds(CLOCK_MONOTONIC);
+            bench_ok(lk_ann_mend(b->ann, b->s.threads, &mended, &err), &err);
+            mending += seconds(CLOCK_MONOTONIC) - mend_from;
+            for (size_t i = tenth; i < n; i += 10) {
+                size_t as = i + step < n ? i + step : (i + step) % 10;
+                const float *vector = (const float *)b->base.rows + as * dim;
+                lk_row_encode(lk_kern_best(), b->rows.elem, vector, dim,
+                              b->originals + i * b->rows.row_bytes);
+                lk_ann_put(b->ann, (uint32_t)i, vector);
+            }
+            bench_ok(lk_ann_link(b->ann, &b->rows, n, b->s.threads, &linked, &err), &err);
+        }
+        fprintf(stderr, "replaced all %zu for the %zu. time in %.1f s, %.1f of them mending\n", n,
+                round, seconds(CLOCK_MONOTONIC) - from, mending);
+    }
+    lk_bitmap_release(&mended);
 }
 
 /* ---- measuring ---- */
@@ -470,6 +509,8 @@ static void read_settings(settings *s, int argc, char **argv)
             s->where = v;
         else if (strcmp(name, "--cache") == 0)
             s->cache = v;
+        else if (strcmp(name, "--churn") == 0)
+            s->churn = strtoul(v, NULL, 10);
         else if (strcmp(name, "--M") == 0)
             s->opts.M = strtoul(v, NULL, 10);
         else if (strcmp(name, "--ef-construction") == 0)
@@ -507,6 +548,8 @@ int main(int argc, char **argv)
     make_filter(&b);
     make_truth(&b);
     build(&b);
+    if (b.ann)
+        churn(&b);
     for (size_t i = 0; i < b.s.n_points; i++)
         measure(&b, b.s.points[i]);
     return 0;

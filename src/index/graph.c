@@ -400,7 +400,7 @@ lk_code lk_graph_detach(lk_graph *g, lk_walk *w, uint32_t slot, const lk_bitmap 
     size_t n = lk_graph_links(g, slot, links), n_live = 0;
     for (size_t i = 0; i < n; i++)
         n_live += !lk_bitmap_get(dead, links[i]);
-    if (n_live < n && n_live >= g->degree / 2)
+    if (n_live < n && n_live >= g->degree * 5 / 8)
         drop_dead(g, slot, links, n, dead);
     else if (n_live < n)
         ok = replace_dead(g, w, slot, links, n, dead);
