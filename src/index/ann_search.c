@@ -16,7 +16,9 @@
 #define TOGETHER 4
 #define PLAIN_SHARE 0.4 /* of the rows match: from there on a plain walk is the cheaper one */
 #define SPREAD 3.0f     /* standard deviations of the codes' error that ranking allows for */
-#define MEASURED 10     /* candidates ranked before the error is believed */
+#define SLACK 1.04f     /* where a walk may end, at a pool as wide as what is asked for */
+#define SLACK_A_DOUBLING 0.028f /* and for each doubling of the pool: measured on bench/sets */
+#define MEASURED 10             /* candidates ranked before the error is believed */
 #define ROWS_AHEAD 6
 #define MAX_EARLY_K 256 /* beyond, keeping the k best in order costs more than it saves */
 
@@ -145,6 +147,8 @@ static lk_code begin(lk_ann *a, lk_walk *w, const lk_ann_query *q, size_t ef, lk
     lk_code code = lk_walk_clear(w, ef, err);
     if (code == LK_OK)
         lk_codes_query(a->codes, q->vector, false, w->q, &w->query);
+    w->rank = q->k;
+    w->slack = SLACK + SLACK_A_DOUBLING * log2f((float)ef / (float)q->k);
     return code;
 }
 
@@ -258,6 +262,8 @@ static lk_code gather(lk_ann *a, lk_walk *w, const lk_ann_query *q, plan p, lk_e
     lk_code code = begin(a, w, q, ef, err);
     if (code)
         return code;
+    if (p == PLAN_PLAIN)
+        w->rank = 0; /* the k-th best that matches is not the k-th best */
     if (p == PLAN_IVF)
         lk_ivf_search(&a->ivf, w, nprobe_of(a, q), q->which);
     else if (p == PLAN_FILTERED)

@@ -217,6 +217,7 @@ void lk_codes_query_turned(const lk_codes *c, const float *x, int8_t *q, lk_code
     ret->q = q;
     ret->s = 0.5f * c->kern->f32_to_i8(x, q, c->code_dim) / 127; /* halved: sums are doubled */
     ret->sum = sum_of(q, c->code_dim);
+    ret->norm2 = c->kern->dot_f32(x, x, c->code_dim);
 }
 
 void lk_codes_query_slot(const lk_codes *c, uint32_t slot, int8_t *q, lk_code_query *ret)
@@ -237,6 +238,7 @@ void lk_codes_query_slot(const lk_codes *c, uint32_t slot, int8_t *q, lk_code_qu
     }
     ret->q = q;
     ret->s = lk_codes_terms(c, slot)->scale * (c->bits == 4 ? 0.25f : 0.5f);
+    ret->norm2 = lk_codes_terms(c, slot)->norm2;
     ret->sum = sum_of(q, c->code_dim);
 }
 

@@ -53,6 +53,7 @@ typedef struct lk_code_query {
     int8_t *q;   /* [code_dim] */
     float s;     /* what a unit of the dot product is worth, but for the vector's scale */
     int32_t sum; /* of q */
+    float norm2; /* of what is looked for: norm2 - 2 * score is a squared distance */
 } lk_code_query;
 
 /* even_lengths: lengthen vectors so that L2 orders as the inner product does. */

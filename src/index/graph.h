@@ -52,8 +52,8 @@ LK_CHECK lk_code lk_graph_route(lk_graph *g, const uint32_t *sample, size_t n, l
 LK_CHECK lk_code lk_graph_insert(lk_graph *g, lk_walk *w, uint32_t slot, const float *vector,
                                  lk_err *err);
 
-/* Lead the links of `slot` around those in `dead`: where much is lost, the links of the dead replace
- * them. LK_E_NOMEM leaves them. */
+/* Lead the links of `slot` around those in `dead`: where much is lost, the links of the dead
+ * replace them. LK_E_NOMEM leaves them. */
 LK_CHECK lk_code lk_graph_detach(lk_graph *g, lk_walk *w, uint32_t slot, const lk_bitmap *dead,
                                  lk_err *err);
 /* Empty a dead slot's own row, after every other was detached from it. */

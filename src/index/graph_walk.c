@@ -68,7 +68,7 @@ static void score_seen(const lk_graph *g, lk_walk *w)
 
 static void start(const lk_graph *g, const lk_pivots *p, lk_walk *w)
 {
-    w->n_seen = lk_pivots_near(p, g->codes, &w->query, LK_WALK_GATHER, w->seen);
+    w->n_seen = lk_pivots_near(p, g->codes, &w->query, LK_PIVOTS_SCORED, w->seen);
     w->n_scored += p->n_heads;
     if (!make_room(w, LK_WALK_GATHER))
         return;
@@ -78,12 +78,26 @@ static void start(const lk_graph *g, const lk_pivots *p, lk_walk *w)
         lk_visited_add(&w->visited, w->slots[i]);
 }
 
+#define NOISE 0.02f /* of the query's squared length: nearer than that, codes tell little */
+
+/* What is left to expand lies so far behind what is sought that little of it would lead there. It
+ * ends the walks of easy queries early, which a pool of fixed width cannot. */
+static bool far_enough(const lk_walk *w)
+{
+    if (w->n_pool < w->rank)
+        return false;
+    float least = NOISE * w->query.norm2, reached = w->query.norm2 - 2 * w->scores[w->rank - 1];
+    return w->query.norm2 - 2 * w->scores[w->next] > w->slack * (reached > least ? reached : least);
+}
+
 /* The best slot not yet expanded, which it then is; false: there is none. */
 static bool take_next(lk_walk *w, uint32_t *ret)
 {
     while (w->next < w->n_pool && (w->slots[w->next] & LK_WALK_EXPANDED))
         w->next++;
     if (w->next == w->n_pool)
+        return false;
+    if (w->rank && far_enough(w))
         return false;
     *ret = w->slots[w->next];
     w->n_steps++;

@@ -12,6 +12,7 @@
 #include "index/codes.h"
 
 #define LK_PIVOTS_MAX_HEADS 512
+#define LK_PIVOTS_SCORED 160 /* slots that a walk begins by scoring */
 
 typedef struct lk_pivots {
     atomic_uint refs;

@@ -17,15 +17,16 @@ typedef struct lk_visited {
     unsigned shift; /* 32 - log2(cap) */
 } lk_visited;
 
-#define LK_VISITED_BITS 14
+#define LK_VISITED_BITS 12
+#define LK_VISITED_ROOM_BITS 14 /* at first */
 
 /* False: no memory. */
 static inline bool lk_visited_init(lk_visited *v)
 {
     *v = (lk_visited){.cap = (size_t)1 << LK_VISITED_BITS,
-                      .room = (size_t)1 << LK_VISITED_BITS,
+                      .room = (size_t)1 << LK_VISITED_ROOM_BITS,
                       .shift = 32 - LK_VISITED_BITS};
-    v->cells = lk_calloc(v->cap, sizeof *v->cells);
+    v->cells = lk_calloc(v->room, sizeof *v->cells);
     return v->cells != NULL;
 }
 
@@ -35,12 +36,16 @@ static inline void lk_visited_release(lk_visited *v)
     v->cells = NULL;
 }
 
-static inline void lk_visited_clear(lk_visited *v)
+/* Empty, with about n cells in use if there are as many: the more, the fewer meet in one, and the
+ * more there is to clear the next time. */
+static inline void lk_visited_clear(lk_visited *v, size_t n)
 {
     if (v->n)
         memset(v->cells, 0, v->cap * sizeof *v->cells);
-    v->cap = (size_t)1 << LK_VISITED_BITS; /* the rest of a long walk's cells is clear, too */
+    v->cap = (size_t)1 << LK_VISITED_BITS; /* cells behind what was in use are clear, too */
     v->shift = 32 - LK_VISITED_BITS;
+    for (; v->cap < n && v->cap < v->room; v->cap *= 2)
+        v->shift--;
     v->n = 0;
 }
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define CELLS_A_PLACE 256 /* of the pool: a walk sees some tens of slots for each */
+
 lk_code lk_walk_init(lk_walk *w, const lk_codes *c, lk_err *err)
 {
     *w = (lk_walk){.q = lk_alloc_array(c->code_dim, 1),
@@ -39,7 +41,8 @@ lk_code lk_walk_clear(lk_walk *w, size_t ef, lk_err *err)
     w->ef = ef;
     w->n_pool = w->next = w->n_seen = w->n_history = 0;
     w->failed = w->gathered = false;
-    lk_visited_clear(&w->visited);
+    w->rank = 0;
+    lk_visited_clear(&w->visited, CELLS_A_PLACE * ef);
     return LK_OK;
 }
 

@@ -21,6 +21,10 @@ typedef struct lk_walk {
     float *scores;   /* [ef] */
     uint32_t *slots; /* [ef], LK_WALK_EXPANDED in them */
     size_t n_pool, ef, cap_scores, cap_slots;
+    /* A search ends before the pool is done when the next slot to expand is farther off, by this
+     * factor of squared distances, than the rank-th best; 0: it does not. */
+    size_t rank;
+    float slack;
     size_t next; /* all before it are expanded */
 
     uint32_t *seen;       /* [LK_WALK_GATHER + 1] slots to score in this step */

@@ -19,7 +19,7 @@ static void a_slot_is_new_once(void **state)
     assert_true(lk_visited_init(&v));
     for (size_t round = 0; round < 3; round++) {
         memset(seen, 0, SLOTS);
-        lk_visited_clear(&v);
+        lk_visited_clear(&v, 0);
         for (size_t i = 0; i < 30000; i++) {
             uint32_t slot = (uint32_t)test_rng_below(&r, SLOTS);
             assert_true(lk_visited_reserve(&v, 1));
@@ -57,7 +57,7 @@ static void a_cleared_set_is_empty_and_small_after_a_long_walk_too(void **state)
         assert_true(v.cap >= 4 * (size_t)n);
         for (uint32_t i = 0; i < n; i++)
             assert_true(lk_visited_add(&v, i * 3));
-        lk_visited_clear(&v);
+        lk_visited_clear(&v, 0);
         assert_int_equal(v.n, 0);
         assert_int_equal(v.cap, small);
     }
