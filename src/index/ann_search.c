@@ -2,8 +2,9 @@
  *
  *   no filter          walk the graph, or look through the nearest lists
  *   few match          compare the code of each that matches
- *   most match         walk as if there were no filter, with a longer pool, and keep what matches
- *   between            walk over what matches alone, two links at a time
+ *   most of what is    walk as if there were no filter, with a longer pool, and keep what matches
+ *   near matches
+ *   else               walk over what matches alone, two links at a time
  *
  * A walk that comes back with fewer than k, or goes on for longer than comparing all that match
  * would take, gives way to comparing them. What waits to be linked is compared in every plan. */
@@ -14,9 +15,11 @@
 
 #define MIN_EF 96
 #define TOGETHER 4
-#define PLAIN_SHARE 0.4 /* of the rows match: from there on a plain walk is the cheaper one */
-#define SPREAD 3.0f     /* standard deviations of the codes' error that ranking allows for */
-#define SLACK 1.04f     /* where a walk may end, at a pool as wide as what is asked for */
+#define PLAIN_SHARE                                                                                \
+    0.4             /* of what is near matches: from there on a plain walk is the cheaper one      \
+                     */
+#define SPREAD 3.0f /* standard deviations of the codes' error that ranking allows for */
+#define SLACK 1.04f /* where a walk may end, at a pool as wide as what is asked for */
 #define SLACK_A_DOUBLING 0.028f /* and for each doubling of the pool: measured on bench/sets */
 #define MEASURED 10             /* candidates ranked before the error is believed */
 #define ROWS_AHEAD 6
@@ -135,7 +138,7 @@ static lk_code rank(lk_ann *a, const lk_rows *rows, const lk_ann_query *q, const
 static size_t ef_of(lk_ann *a, const lk_ann_query *q)
 {
     size_t ef = q->ef ? q->ef : q->k + q->k / 2;
-    size_t least = q->ef ? q->k : MIN_EF;
+    size_t least = q->ef ? q->k : q->which ? 2 * MIN_EF : MIN_EF;
     ef = ef > least ? ef : least;
     size_t dead = lk_ann_dead(a), linked = lk_ann_linked(a);
     ef += linked ? ef * dead / linked : 0; /* their places in the pool are lost */
@@ -219,16 +222,15 @@ typedef enum plan { PLAN_WALK, PLAN_SCAN, PLAN_PLAIN, PLAN_FILTERED, PLAN_IVF } 
 
 static const char *const plan_names[] = {"graph", "scan", "graph", "filtered_graph", "ivf"};
 
-static plan choose(lk_ann *a, const lk_ann_query *q)
+static plan choose(const lk_ann *a, const lk_ann_query *q)
 {
-    size_t n = lk_ann_linked(a) + 1;
     if (a->opts.kind == LK_ANN_IVF)
         return PLAN_IVF;
     if (!q->which)
         return PLAN_WALK;
     if (q->matched <= a->opts.scan_at_most)
         return PLAN_SCAN;
-    return (double)q->matched >= PLAIN_SHARE * (double)n ? PLAN_PLAIN : PLAN_FILTERED;
+    return PLAN_FILTERED;
 }
 
 static size_t nprobe_of(const lk_ann *a, const lk_ann_query *q)
@@ -248,22 +250,24 @@ static size_t found(lk_ann *a, const lk_ann_query *q, const lk_walk *w)
     return n;
 }
 
-/* One query by any plan but the plain walk, which several do together. */
-static lk_code gather(lk_ann *a, lk_walk *w, const lk_ann_query *q, plan p, lk_err *err)
+/* One query by any plan. share: of what is near the query, so much matches. */
+static lk_code gather(lk_ann *a, lk_walk *w, const lk_ann_query *q, plan p, double share,
+                      lk_err *err)
 {
     size_t ef = ef_of(a, q);
     bool whole = true;
     if (p == PLAN_SCAN)
         return scan(a, w, q, ef, err);
     if (p == PLAN_PLAIN) {
-        double longer = (double)ef * (double)(lk_ann_linked(a) + 1) / (double)(q->matched + 1);
+        double longer = (double)ef / share;
         ef = longer < LK_ANN_MAX_EF ? (size_t)longer : LK_ANN_MAX_EF;
     }
     lk_code code = begin(a, w, q, ef, err);
     if (code)
         return code;
-    if (p == PLAN_PLAIN)
-        w->rank = 0; /* the k-th best that matches is not the k-th best */
+    if (q->which)
+        w->rank =
+            0; /* what matches may all be far off, where a factor between distances says little */
     if (p == PLAN_IVF)
         lk_ivf_search(&a->ivf, w, nprobe_of(a, q), q->which);
     else if (p == PLAN_FILTERED)
@@ -283,7 +287,7 @@ static lk_code finish(lk_ann *a, const lk_rows *rows, lk_walk *w, const lk_ann_q
     size_t there = q->which ? q->matched : lk_ann_linked(a) + lk_ann_waiting(a);
     size_t want = q->k < there ? q->k : there;
     if (p == PLAN_PLAIN && found(a, q, w) < want)
-        code = gather(a, w, q, p = PLAN_FILTERED, err);
+        code = gather(a, w, q, p = PLAN_FILTERED, 1, err);
     if (code == LK_OK && p != PLAN_SCAN && found(a, q, w) < want)
         code = scan(a, w, q, ef_of(a, q), err);
     ret->plan = plan_names[p];
@@ -294,7 +298,15 @@ static lk_code search_one(lk_ann *a, const lk_rows *rows, lk_walk *w, const lk_a
                           lk_ann_found *ret, lk_err *err)
 {
     plan p = choose(a, q);
-    lk_code code = gather(a, w, q, p, err);
+    double share = 1;
+    lk_code code = LK_OK;
+    if (p == PLAN_FILTERED) {
+        code = begin(a, w, q, q->k, err);
+        share = code ? 0 : lk_graph_share(&a->graph, w, q->which);
+        p = share >= PLAIN_SHARE ? PLAN_PLAIN : p;
+    }
+    if (code == LK_OK)
+        code = gather(a, w, q, p, share, err);
     return code ? code : finish(a, rows, w, q, p, ret, err);
 }
 

@@ -66,6 +66,10 @@ size_t lk_graph_links(const lk_graph *g, uint32_t slot, uint32_t *ret);
  * while another computes. Leaves the ef best of each in its pool. */
 void lk_graph_walk(const lk_graph *g, lk_walk *const *walks, size_t n);
 
+/* What share of what is near the query of w (which was cleared and holds it) is in `which`; 0..1.
+ */
+double lk_graph_share(const lk_graph *g, const lk_walk *w, const lk_bitmap *which);
+
 /* The same over the slots in `which` alone: walks over two links where one leads out of it, begins
  * from a sample of it, and stops after max_scored scores (false: it was stopped). */
 bool lk_graph_walk_filtered(const lk_graph *g, lk_walk *w, const lk_bitmap *which,

@@ -68,7 +68,7 @@ static void score_seen(const lk_graph *g, lk_walk *w)
 
 static void start(const lk_graph *g, const lk_pivots *p, lk_walk *w)
 {
-    w->n_seen = lk_pivots_near(p, g->codes, &w->query, LK_PIVOTS_SCORED, w->seen);
+    w->n_seen = lk_pivots_near(p, g->codes, &w->query, NULL, LK_PIVOTS_SCORED, w->seen, NULL);
     w->n_scored += p->n_heads;
     if (!make_room(w, LK_WALK_GATHER))
         return;
@@ -186,13 +186,36 @@ void lk_graph_walk(const lk_graph *g, lk_walk *const *walks, size_t n)
 
 /* ---- under a filter ---- */
 
-/* Slots of the set, spread evenly over it. */
+double lk_graph_share(const lk_graph *g, const lk_walk *w, const lk_bitmap *which)
+{
+    uint32_t near[LK_PIVOTS_SCORED];
+    size_t n = 0, looked = 0;
+    lk_pivots *p = hold_pivots(g);
+    if (p)
+        n = lk_pivots_near(p, g->codes, &w->query, which, LK_PIVOTS_SCORED, near, &looked);
+    lk_pivots_unref(p);
+    return looked ? (double)n / (double)looked : 0;
+}
+
+/* The pivots of the set that are near, and some of its slots spread evenly over it, should there be
+ * no such pivots. */
 static void seed(const lk_graph *g, lk_walk *w, const lk_bitmap *which)
 {
-    if (!make_room(w, LK_WALK_GATHER))
+    uint32_t near[LK_PIVOTS_SCORED];
+    size_t n = 0;
+    lk_pivots *p = hold_pivots(g);
+    if (!make_room(w, LK_WALK_GATHER)) {
+        lk_pivots_unref(p);
         return;
-    for (size_t i = 0; i < LK_WALK_GATHER; i++) {
-        size_t at = lk_bitmap_next(which, which->n_bits * i / LK_WALK_GATHER);
+    }
+    if (p)
+        n = lk_pivots_near(p, g->codes, &w->query, which, LK_PIVOTS_SCORED, near, NULL);
+    lk_pivots_unref(p);
+    for (size_t i = 0; i < n; i++)
+        see(w, near[i]);
+    size_t spread = LK_WALK_GATHER - n;
+    for (size_t i = 0; i < spread; i++) {
+        size_t at = lk_bitmap_next(which, which->n_bits * i / spread);
         if (at != LK_BITMAP_NONE)
             see(w, (uint32_t)at);
     }

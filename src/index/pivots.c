@@ -5,6 +5,8 @@
 
 #include "base/mem.h"
 
+#define MOST_LOOKED 4096 /* at a bit each, under a filter */
+
 static size_t heads_for(size_t n)
 {
     size_t heads = (size_t)sqrt((double)n);
@@ -74,20 +76,25 @@ void lk_pivots_unref(lk_pivots *p)
     lk_free(p);
 }
 
-size_t lk_pivots_near(const lk_pivots *p, const lk_codes *c, const lk_code_query *q, size_t max,
-                      uint32_t *ret)
+size_t lk_pivots_near(const lk_pivots *p, const lk_codes *c, const lk_code_query *q,
+                      const lk_bitmap *which, size_t max, uint32_t *ret, size_t *ret_looked)
 {
     float scores[LK_PIVOTS_MAX_HEADS];
-    size_t n = 0;
+    size_t n = 0, looked = 0;
     lk_codes_score(c, q, p->heads, p->n_heads, scores);
-    for (size_t lists = 0; n < max && lists < p->n_heads; lists++) {
+    for (size_t lists = 0; n < max && looked < MOST_LOOKED && lists < p->n_heads; lists++) {
         size_t best = 0;
         for (size_t j = 1; j < p->n_heads; j++)
             if (scores[j] > scores[best])
                 best = j;
         scores[best] = -INFINITY;
-        for (uint32_t i = p->from[best]; i < p->from[best + 1] && n < max; i++)
-            ret[n++] = p->slots[i];
+        for (uint32_t i = p->from[best]; i < p->from[best + 1] && n < max; i++) {
+            ret[n] = p->slots[i];
+            n += !which || lk_bitmap_get(which, p->slots[i]);
+            looked++;
+        }
     }
+    if (ret_looked)
+        *ret_looked = looked;
     return n;
 }

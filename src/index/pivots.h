@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 
+#include "base/bitmap.h"
 #include "index/codes.h"
 
 #define LK_PIVOTS_MAX_HEADS 512
@@ -27,8 +28,9 @@ LK_CHECK lk_code lk_pivots_new(const lk_codes *c, const uint32_t *sample, size_t
                                lk_err *err);
 void lk_pivots_unref(lk_pivots *p); /* NULL allowed */
 
-/* The slots to begin at, at most max and about as many, to ret; returns how many. */
-size_t lk_pivots_near(const lk_pivots *p, const lk_codes *c, const lk_code_query *q, size_t max,
-                      uint32_t *ret);
+/* The slots to begin at, at most max and about as many, of those in `which` (NULL: all), to ret;
+ * returns how many. *ret_looked (NULL allowed): among how many they were. */
+size_t lk_pivots_near(const lk_pivots *p, const lk_codes *c, const lk_code_query *q,
+                      const lk_bitmap *which, size_t max, uint32_t *ret, size_t *ret_looked);
 
 #endif

@@ -55,7 +55,7 @@ static void the_nearest_of_the_sample_are_where_walks_begin(void **state)
         test_set_query(&s, query);
         lk_flat_search(lk_kern_best(), &s.rows, &s.all, query, LK_SCORE_NEG_L2, 1, &best);
         lk_codes_query(s.codes, query, false, bytes, &q);
-        size_t n = lk_pivots_near(p, s.codes, &q, MAX, found);
+        size_t n = lk_pivots_near(p, s.codes, &q, NULL, MAX, found, NULL);
         assert_int_equal(n, MAX);
         for (size_t j = 0; j < n; j++)
             hits += found[j] == best.slot;
@@ -79,9 +79,9 @@ static void few_are_all_found(void **state)
     test_set_make(&s, 4, 32, 2, 4, 3);
     test_ok(lk_pivots_new(s.codes, sample, 3, &p, &err), &err);
     lk_codes_query(s.codes, s.vectors, false, bytes, &q);
-    assert_int_equal(lk_pivots_near(p, s.codes, &q, MAX, found), 3);
+    assert_int_equal(lk_pivots_near(p, s.codes, &q, NULL, MAX, found, NULL), 3);
     assert_int_equal(found[0] + found[1] + found[2], 6);
-    assert_int_equal(lk_pivots_near(p, s.codes, &q, 2, found), 2);
+    assert_int_equal(lk_pivots_near(p, s.codes, &q, NULL, 2, found, NULL), 2);
     lk_pivots_unref(p);
     lk_pivots_unref(NULL);
     test_set_drop(&s);
