@@ -29,14 +29,13 @@
 #include "base/sha256.h"
 #include "base/str.h"
 #include "engine/drift.h"
+#include "store/meta.h"
 
 #define LK_MAX_TOP_K 1000
 #define LK_MAX_OFFSET 15384 /* with top_k within what a store can be asked for */
 #define LK_MAX_QUERY_PARTS 16
 #define LK_MAX_PROMPTS 256 /* in one part */
 #define LK_MAX_BOOSTS 16
-#define LK_MAX_META_BYTES 65536
-#define LK_MAX_META_KEYS 256
 
 typedef struct lk_engine lk_engine;
 

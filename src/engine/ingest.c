@@ -313,7 +313,7 @@ static lk_code check_add(const lk_add *add, lk_err *err)
     if (add->meta.n == 0)
         return LK_OK;
     lk_json *json = NULL;
-    lk_code code = lk_record_parse_meta(add->meta, &json, err);
+    lk_code code = lk_meta_parse(add->meta, &json, err);
     lk_json_free(json);
     return code;
 }

@@ -84,11 +84,6 @@ LK_CHECK lk_code lk_engine_drop_object(lk_engine *e, const lk_sha256 *key, lk_er
 LK_CHECK lk_code lk_record_of_row(const lk_record_row *row, lk_arena *into, lk_record *ret,
                                   lk_err *err);
 
-/* Metadata as users give them: a JSON object of scalars within the limits; free it with
- * lk_json_free. Null is allowed (a patch removes with it). LK_E_INVALID or LK_E_LIMIT with the
- * field. */
-LK_CHECK lk_code lk_record_parse_meta(lk_str text, lk_json **ret, lk_err *err);
-
 /* The filterable attributes of a document, built-in fields first. Numbers of metadata are reals. */
 LK_CHECK lk_code lk_record_attrs(lk_str doc, lk_arena *into, lk_attr **ret, size_t *ret_n,
                                  lk_err *err);

@@ -116,7 +116,7 @@ lk_code lk_engine_patch(lk_engine *e, lk_str id, lk_str patch, lk_arena *into, l
 {
     lk_json *json = NULL;
     uint64_t key = lk_keylock_hash('i', id.p, id.n);
-    lk_code code = lk_record_parse_meta(patch, &json, err);
+    lk_code code = lk_meta_parse(patch, &json, err);
     if (code)
         return code;
     const lk_space *sp = lk_gate_enter(e);

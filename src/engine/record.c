@@ -69,63 +69,6 @@ static lk_value builtin_value(const lk_jval *root, const builtin *b)
     return value_of(lk_jval_get(at, b->key), b->type);
 }
 
-/* Metadata of any scalar kind; numbers are reals, so that 3 and 3.5 may stand under one key. */
-static lk_value meta_value(const lk_jval *v)
-{
-    switch (lk_jval_type(v)) {
-    case LK_J_STR:
-        return value_of(v, LK_T_STR);
-    case LK_J_BOOL:
-        return value_of(v, LK_T_BOOL);
-    case LK_J_INT:
-    case LK_J_REAL:
-        return value_of(v, LK_T_REAL);
-    default:
-        return (lk_value){.type = LK_T_NULL};
-    }
-}
-
-static lk_code check_meta(const lk_jval *root, lk_err *err)
-{
-    lk_str key;
-    const lk_jval *v;
-    if (lk_jval_type(root) != LK_J_OBJ)
-        return lk_fail_field(err, LK_E_INVALID, "metadata", "metadata are an object, not %s",
-                             lk_jtype_name(lk_jval_type(root)));
-    if (lk_jval_len(root) > LK_MAX_META_KEYS)
-        return lk_fail_field(err, LK_E_LIMIT, "metadata", "metadata have at most %d keys, not %zu",
-                             LK_MAX_META_KEYS, lk_jval_len(root));
-    for (lk_jiter it = lk_jiter_of(root); lk_jiter_next(&it, &key, &v);) {
-        lk_jtype t = lk_jval_type(v);
-        if (t == LK_J_ARR || t == LK_J_OBJ)
-            return lk_fail_field(err, LK_E_INVALID, "metadata",
-                                 "\"%.*s\" is %s; metadata are texts, numbers, true and false",
-                                 (int)(key.n < 64 ? key.n : 64), key.p, lk_jtype_name(t));
-    }
-    return LK_OK;
-}
-
-lk_code lk_record_parse_meta(lk_str text, lk_json **ret, lk_err *err)
-{
-    lk_json *json = NULL;
-    if (text.n > LK_MAX_META_BYTES)
-        return lk_fail_field(err, LK_E_LIMIT, "metadata", "metadata have at most %d bytes, not %zu",
-                             LK_MAX_META_BYTES, text.n);
-    lk_err why = {0};
-    if (lk_json_parse(text, &json, &why)) {
-        lk_code code = lk_fail_field(err, LK_E_INVALID, "metadata", "%s", why.text);
-        if (err)
-            err->column = why.column;
-        return code;
-    }
-    lk_code code = check_meta(lk_json_root(json), err);
-    if (code)
-        lk_json_free(json);
-    else
-        *ret = json;
-    return code;
-}
-
 static lk_value copied(lk_value v, lk_arena *into, bool *ok)
 {
     if (v.type == LK_T_STR) {
@@ -150,22 +93,14 @@ lk_code lk_record_attrs(lk_str doc, lk_arena *into, lk_attr **ret, size_t *ret_n
         lk_value v = builtin_value(root, &builtins[i]);
         attrs[n++] = (lk_attr){lk_str_of(builtins[i].name), false, copied(v, into, &ok)};
     }
-    lk_jiter it = lk_jiter_of(meta);
-    lk_str key;
-    const lk_jval *v;
-    while (attrs && lk_jiter_next(&it, &key, &v)) {
-        lk_value value = meta_value(v);
-        if (value.type == LK_T_NULL)
-            continue;
-        char *name = lk_arena_strndup(into, key.p, key.n);
-        ok = ok && name;
-        attrs[n++] = (lk_attr){{name, key.n}, true, copied(value, into, &ok)};
-    }
+    size_t n_meta = 0;
+    code = attrs && ok ? lk_meta_attrs(meta, into, attrs + n, &n_meta, err)
+                       : lk_fail(err, LK_E_NOMEM, "out of memory for a record's attributes");
     lk_json_free(json);
-    if (!attrs || !ok)
-        return lk_fail(err, LK_E_NOMEM, "out of memory for a record's attributes");
+    if (code)
+        return code;
     *ret = attrs;
-    *ret_n = n;
+    *ret_n = n + n_meta;
     return LK_OK;
 }
 
@@ -213,7 +148,7 @@ static lk_value row_value(const void *row, lk_str field, bool in_metadata)
         const lk_jval *v;
         while (lk_jiter_next(&it, &key, &v))
             if (lk_str_eq(key, field))
-                return meta_value(v);
+                return lk_meta_value(v);
         return (lk_value){.type = LK_T_NULL};
     }
     for (size_t i = 0; i < LK_ARRAY_LEN(builtins); i++)
