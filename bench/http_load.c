@@ -1,9 +1,11 @@
 /* How many searches by vector a second the server answers, and how late the slowest are.
  *
  *   http_load HOST:PORT [--connections 32] [--seconds 5] [--top-k 10] [--records] [--pid PID]
+ *             [--queries Q.fbin]
  *
  * One thread keeps every connection busy with one request at a time (a closed loop, HTTP
- * keep-alive). Queries are random directions with a fixed seed, made before the clock starts.
+ * keep-alive). Queries are random directions with a fixed seed, or rows of a file (their first
+ * elements, if they are longer), made before the clock starts.
  * Latency is from the first byte written to the last byte read. Prints one JSON line. It shares the
  * processors with the server, so the rate is one of both together; server_cpu_s is the server's own
  * time when its process id is given with --pid. --records asks for whole records; without it only
@@ -34,6 +36,8 @@ typedef struct options {
     int connections, top_k, pid;
     double seconds;
     bool fields;
+    FILE *queries;
+    int query_dim;
 } options;
 
 typedef struct client {
@@ -111,8 +115,13 @@ static void make_requests(const options *o, int dim)
     for (int q = 0; body && q < N_QUERIES; q++) {
         size_t n = (size_t)snprintf(body, cap, "{\"top_k\":%d,%s\"vector\":[", o->top_k,
                                     o->fields ? "" : "\"fields\":[],");
+        float row[MAX_DIM];
+        if (o->queries &&
+            fread(row, sizeof *row, (size_t)o->query_dim, o->queries) != (size_t)o->query_dim)
+            die("too few queries");
         for (int i = 0; i < dim; i++) {
-            double v = (double)(next_random(&seed) >> 11) / 9007199254740992.0 - 0.5;
+            double v = o->queries ? (double)row[i]
+                                  : (double)(next_random(&seed) >> 11) / 9007199254740992.0 - 0.5;
             n += (size_t)snprintf(body + n, cap - n, "%s%.6f", i ? "," : "", v);
         }
         n += (size_t)snprintf(body + n, cap - n, "]}");
@@ -281,7 +290,13 @@ int main(int argc, char **argv)
             o.top_k = atoi(value);
         else if (strcmp(argv[i], "--pid") == 0)
             o.pid = atoi(value);
-        else {
+        else if (strcmp(argv[i], "--queries") == 0) {
+            int head[2] = {0};
+            o.queries = fopen(value, "rb");
+            if (!o.queries || fread(head, sizeof head, 1, o.queries) != 1 || head[1] > MAX_DIM)
+                die(value);
+            o.query_dim = head[1];
+        } else {
             fprintf(stderr, "http_load: unknown option %s\n", argv[i]);
             return 2;
         }

@@ -383,9 +383,10 @@ static lk_code load_into(lk_ann *a, int fd, const header *h, const char *path, u
         code = lk_ivf_init(&a->ivf, a->codes, h->nlist, err);
     if (code == LK_OK)
         code = lk_ann_reserve(a, ids->n, err);
+    if (code)
+        return code;
     lay_out(a, ids, &l);
-    if (code == LK_OK)
-        code = load_sections(fd, &l, path, n_threads, err);
+    code = load_sections(fd, &l, path, n_threads, err);
     if (code == LK_OK)
         code = take_states(a, ids, path, err);
     if (code || a->opts.kind == LK_ANN_IVF)
