@@ -44,13 +44,16 @@ lk_code lk_meta_parse(lk_str text, lk_json **ret, lk_err *err)
         return lk_fail_field(err, LK_E_LIMIT, "metadata", "metadata have at most %d bytes, not %zu",
                              LK_MAX_META_BYTES, text.n);
     lk_err why = {0};
-    if (lk_json_parse(text, &json, &why)) {
-        lk_code code = lk_fail_field(err, LK_E_INVALID, "metadata", "%s", why.text);
+    lk_code code = lk_json_parse(text, &json, &why);
+    if (code == LK_E_NOMEM)
+        return lk_fail(err, code, "%s", why.text);
+    if (code) {
+        code = lk_fail_field(err, LK_E_INVALID, "metadata", "%s", why.text);
         if (err)
             err->column = why.column;
         return code;
     }
-    lk_code code = check_meta(lk_json_root(json), err);
+    code = check_meta(lk_json_root(json), err);
     if (code)
         lk_json_free(json);
     else

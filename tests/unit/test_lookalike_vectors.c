@@ -2,6 +2,7 @@
  * suites; here is what this face adds, and that errors come through with their fields. */
 #include "support.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -557,6 +558,45 @@ static void a_build_stops_when_progress_says_so(void **state)
     ok(lookalike_vectors_build(s->v, NULL, &err_));
 }
 
+/* ---- short memory ---- */
+
+static lk_code open_write_search(void *ctx, lk_err *err)
+{
+    const scene *s = ctx;
+    float x[DIM];
+    char path[TEST_PATH];
+    lookalike_vectors *v = NULL;
+    lookalike_vectors_answer *found = NULL;
+    lookalike_vectors_options o = new_options();
+    lookalike_error e = {0};
+    const char *ids[] = {"a"}, *metas[] = {"{\"kind\": \"x\", \"n\": 3}"};
+    lean(1, x);
+    lookalike_vectors_query q = query_of(x, 1);
+    q.filter = "kind == \"x\" and n < 4";
+    test_path(s->dir, "short", path);
+    int code = lookalike_vectors_open(path, &o, &v, &e);
+    if (!code)
+        code = lookalike_vectors_upsert(v, 1, ids, x, DIM, metas, &e);
+    if (!code)
+        code = lookalike_vectors_search(v, &q, &found, &e);
+    if (!code)
+        assert_int_equal(found->n, 1);
+    if (!code)
+        code = lookalike_vectors_delete(v, 1, ids, NULL, &e);
+    lookalike_vectors_free(found);
+    lookalike_vectors_close(v);
+    if (lk_os_exists(path)) /* else each try would replay, and allocate, more than the last */
+        test_dir_remove(path);
+    *err = (lk_err){.code = (lk_code)e.code};
+    snprintf(err->text, sizeof err->text, "%s", e.text);
+    return (lk_code)code;
+}
+
+static void short_memory_is_an_error_and_leaks_nothing(void **state)
+{
+    test_sweep(TEST_ALLOC, ENOMEM, LK_E_NOMEM, open_write_search, *state);
+}
+
 static void the_version_is_told(void **state)
 {
     (void)state;
@@ -583,6 +623,7 @@ int main(void)
         t(structs_of_an_older_and_a_newer_program_are_understood),
         t(an_index_is_built_on_request),
         t(a_build_stops_when_progress_says_so),
+        t(short_memory_is_an_error_and_leaks_nothing),
         cmocka_unit_test(the_version_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
