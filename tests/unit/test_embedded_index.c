@@ -13,7 +13,11 @@
 #include "store/vectors/vectors.h"
 
 #define DIM 24
+#if defined(__SANITIZE_THREAD__) /* which takes fifty times as long */
+#define N 1000
+#else
 #define N 3000
+#endif
 #define BATCH 250
 #define K 10
 
@@ -276,10 +280,10 @@ static void filters_go_through_the_index(void **state)
     test_ok(lk_filter_check(f, &schema, &arena, &f, &err), &err);
     size_t hits = 0;
     for (size_t i = 0; i < 40; i++) {
-        lk_vectors_found a = search(latest[i * 50], f, false, &arena);
-        lk_vectors_found x = search(latest[i * 50], f, true, &arena);
+        lk_vectors_found a = search(latest[i * 50 % N], f, false, &arena);
+        lk_vectors_found x = search(latest[i * 50 % N], f, true, &arena);
         assert_string_equal(a.plan, "scan");
-        assert_int_equal(a.matched, N / 3);
+        assert_int_equal(a.matched, (N + 2) / 3);
         for (size_t j = 0; j < a.n; j++)
             for (size_t l = 0; l < x.n; l++)
                 hits += lk_str_eq(a.hits[j].id, x.hits[l].id);
