@@ -578,6 +578,33 @@ static void a_file_of_other_vectors_or_options_is_refused(void **state)
     disk_drop(&d);
 }
 
+/* tests/data/index/1: 40 vectors as version 1 wrote them, M 8. A change that cannot read it any
+ * more needs another version number. */
+static void a_file_as_it_was_first_written_is_read(void **state)
+{
+    (void)state;
+    lk_err err;
+    char path[TEST_PATH];
+    uint32_t stamps[40] = {0};
+    size_t stale = 1;
+    lk_ann *a = NULL;
+    test_set s;
+    test_set_make(&s, 40, 8, 3, 4, 12);
+    lk_ann_opts o = opts_of(&s, LK_ANN_HNSW, LK_SCORE_NEG_L2);
+    o.M = 8;
+    for (size_t i = 0; i < s.n; i++)
+        stamps[i] = (uint32_t)i;
+    test_source("tests/data/index/1", path);
+    test_ok(lk_ann_load(lk_kern_best(), &o, path, 1, 1, &a, &err), &err);
+    test_ok(lk_ann_catch_up(a, &s.rows, &s.all, stamps, &stale, &err), &err);
+    assert_int_equal(stale, 0);
+    assert_int_equal(lk_ann_linked(a), 40);
+    for (uint32_t i = 0; i < s.n; i++)
+        assert_true(finds(&s, a, i));
+    lk_ann_free(a);
+    test_set_drop(&s);
+}
+
 static void a_full_disk_is_told(void **state)
 {
     (void)state;
@@ -691,6 +718,7 @@ int main(void)
         cmocka_unit_test(what_changed_since_is_found_by_its_mark),
         cmocka_unit_test(a_damaged_file_is_never_taken),
         cmocka_unit_test(a_file_of_other_vectors_or_options_is_refused),
+        cmocka_unit_test(a_file_as_it_was_first_written_is_read),
         cmocka_unit_test(a_full_disk_is_told),
         cmocka_unit_test(options_out_of_range_are_named),
         cmocka_unit_test(short_memory_is_told_and_leaves_nothing_behind),
